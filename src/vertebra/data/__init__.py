@@ -1,0 +1,1 @@
+"""Demonstrations on disk and in batches: LeRobot formats, frame cache, windows, normalisation."""

@@ -1,0 +1,1 @@
+"""Environments: physics and cameras. They know neither policies nor torch."""

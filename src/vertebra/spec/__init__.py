@@ -1,0 +1,1 @@
+"""Words that every part of vertebra speaks. Imports numpy and the standard library only."""

@@ -1,0 +1,29 @@
+"""The few domain errors. A message says what was found, what was expected, and what to do."""
+
+
+class SpecMismatch(ValueError):
+    """A policy and an environment (or a data set) disagree on what an observation or action is."""
+
+
+class IllegalRecipe(ValueError):
+    """A recipe's streams, visibility and schedule contradict each other."""
+
+
+class BrokenDataset(ValueError):
+    """A data set has faults that would silently wreck training. ``problems`` lists all of them."""
+
+    def __init__(self, where: str, problems: list[str]) -> None:
+        self.where = where
+        self.problems = problems
+        listing = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"{where} has {len(problems)} problem(s):\n{listing}")
+
+
+class MissingExtra(ImportError):
+    """An optional part of vertebra is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(
+            f"{what} needs the optional part '{extra}', which is not installed. "
+            f"Install it with: pip install 'vertebra[{extra}]'"
+        )

@@ -1,0 +1,66 @@
+"""Tasks, initial states and outcomes, as every environment reports them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One thing that can be asked for in a scene.
+
+    Attributes:
+        id: Stable name inside an environment, for example ``put/red-box/blue-plate``.
+        skill: The kind of task, for example ``put``.
+        instruction: The sentence that asks for it.
+        paraphrases: Other sentences for the same task (held-out wordings).
+    """
+
+    id: str
+    skill: str
+    instruction: str
+    paraphrases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitialState:
+    """One scene before anything happened, and everything that may be asked in it.
+
+    Attributes:
+        id: Stable name, unique inside an environment and version.
+        split: ``train``, ``validation``, or the name of a held-out split.
+        tasks: All executable tasks (three or more on the table-top).
+        data: What the environment needs to restore it; JSON values only.
+    """
+
+    id: str
+    split: str
+    tasks: tuple[Task, ...]
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Outcome(StrEnum):
+    """How an episode ended. Errors are outcomes and stay in every denominator."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """What the oracle sees in the present state.
+
+    Attributes:
+        achieved: Ids of all tasks of the initial state that hold now and did not at the start.
+        first_touched: Name of the object touched first, or ``None``.
+        first_grasped: Name of the object grasped first, or ``None``.
+        progress: Task id to progress in [0, 1].
+    """
+
+    achieved: tuple[str, ...]
+    first_touched: str | None
+    first_grasped: str | None
+    progress: Mapping[str, float]
