@@ -44,3 +44,54 @@ class EpisodeData:
     goal_entity: int = -1
     achieved: tuple[str, ...] = ()
     segmentation: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+
+def episode_problems(episode: EpisodeData) -> list[str]:
+    """Everything in an episode that contradicts its own description, in words (empty when sound).
+
+    Checked are array types and shapes, equal lengths, and indices into ``entities``. NaN is legal
+    in actions (no label) and points (not visible), not in the state.
+    """
+    frames = len(episode.state)
+    found: list[str] = []
+    if frames == 0:
+        found.append("it has no frames")
+    if not episode.images:
+        found.append("it has no camera")
+    for what, vectors in (("state", episode.state), ("actions", episode.actions)):
+        if vectors.dtype != np.float32 or vectors.ndim != 2:
+            found.append(
+                f"{what} is {vectors.dtype}{list(vectors.shape)}, expected float32 [T, dims]"
+            )
+    if len(episode.actions) != frames:
+        found.append(f"it has {len(episode.actions)} actions for {frames} states")
+    if not np.isfinite(episode.state).all():
+        found.append("state holds NaN or infinity")
+    for kind, tail, pictures in (
+        ("camera", 4, episode.images),
+        ("segmentation", 3, episode.segmentation),
+    ):
+        for name, video in pictures.items():
+            if video.dtype != np.uint8 or video.ndim != tail or len(video) != frames:
+                shape = "[T, height, width, 3]" if tail == 4 else "[T, height, width]"
+                found.append(
+                    f"{kind} '{name}' is {video.dtype}{list(video.shape)}, "
+                    f"expected uint8 {shape} with T = {frames}"
+                )
+    return found + _label_problems(episode, frames)
+
+
+def _label_problems(episode: EpisodeData, frames: int) -> list[str]:
+    found: list[str] = []
+    entities = len(episode.entities)
+    if episode.points is not None and episode.points.shape != (frames, entities, 2):
+        found.append(
+            f"points has shape {list(episode.points.shape)}, expected {[frames, entities, 2]}"
+        )
+    for what, index in (
+        ("target_entity", episode.target_entity),
+        ("goal_entity", episode.goal_entity),
+    ):
+        if not -1 <= index < entities:
+            found.append(f"{what} is {index}, but there are {entities} entities (-1 means none)")
+    return found
