@@ -1,1 +1,1 @@
-"""To be filled."""
+"""Backbones: where a policy's knowledge of the world sits."""

@@ -1,1 +1,1 @@
-"""To be filled."""
+"""Couplings: how action tokens meet the tokens of a backbone."""

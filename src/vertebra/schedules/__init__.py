@@ -1,1 +1,1 @@
-"""To be filled."""
+"""Schedules: what is denoised when, and what is kept between evaluations."""

@@ -1,0 +1,119 @@
+"""Joint attention as a table: who may look at whom. Pure data; no tensors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from vertebra.spec.streams import Reach, Role, Stream
+
+Sees = Mapping[str, Mapping[str, Reach]]
+
+
+def _frozen(sees: Sees) -> Sees:
+    return MappingProxyType({query: MappingProxyType(dict(keys)) for query, keys in sees.items()})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joint:
+    """Mixture of experts that share attention.
+
+    Attributes:
+        streams: Named token groups.
+        sees: For each stream the streams it may look at, and how far in chunk time.
+        experts: For each stream the name of the weights that serve it.
+        context: Names of given inputs that every expert reads through cross-attention instead of
+            joint attention (the text conditioning of a video model).
+    """
+
+    streams: tuple[Stream, ...]
+    sees: Sees
+    experts: Mapping[str, str]
+    context: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sees", _frozen(self.sees))
+        object.__setattr__(self, "experts", MappingProxyType(dict(self.experts)))
+
+    def __hash__(self) -> int:
+        return hash((self.streams, self.context))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        sees = {query: dict(keys) for query, keys in self.sees.items()}
+        return (_joint, (self.streams, sees, dict(self.experts), self.context))
+
+    def stream(self, name: str) -> Stream:
+        """The stream of that name."""
+        return next(stream for stream in self.streams if stream.name == name)
+
+    def named(self, role: Role) -> tuple[str, ...]:
+        """Names of the streams with a role, in order."""
+        return tuple(stream.name for stream in self.streams if stream.role is role)
+
+    def with_sight(self, query: str, **keys: Reach) -> "Joint":
+        """The same coupling in which one stream sees exactly ``keys``."""
+        return Joint(
+            streams=self.streams,
+            sees={**self.sees, query: keys},
+            experts=self.experts,
+            context=self.context,
+        )
+
+
+def _joint(
+    streams: tuple[Stream, ...],
+    sees: Sees,
+    experts: Mapping[str, str],
+    context: tuple[str, ...],
+) -> Joint:
+    return Joint(streams=streams, sees=sees, experts=experts, context=context)
+
+
+def problems(joint: Joint) -> list[str]:
+    """Everything that is wrong with a table, in words."""
+    names = [stream.name for stream in joint.streams]
+    found = [f"stream '{name}' is declared twice" for name in {n for n in names if names.count(n) > 1}]
+    for query, keys in joint.sees.items():
+        found += [
+            f"'{query}' sees '{key}', and '{missing}' is not a stream (streams: {names})"
+            for key in keys
+            for missing in {query, key} - set(names)
+        ]
+    for name in names:
+        if name not in joint.sees:
+            found.append(f"stream '{name}' has no row in `sees`; give it one (it may see only itself)")
+        if name not in joint.experts:
+            found.append(f"stream '{name}' has no expert; name the weights that serve it")
+    found += [f"expert given for unknown stream '{name}'" for name in set(joint.experts) - set(names)]
+    for stream in joint.streams:
+        if stream.role is not Role.TEACHER:
+            continue
+        if stream.of not in joint.named(Role.DENOISED):
+            found.append(f"teacher '{stream.name}' copies '{stream.of}', which is not denoised")
+        elif stream.name in closure(joint, stream.of):
+            found.append(
+                f"'{stream.of}' reads its own clean copy '{stream.name}' (directly or through another "
+                "stream): the target would leak into the prediction"
+            )
+    return found
+
+
+def closure(joint: Joint, name: str) -> frozenset[str]:
+    """All streams on which a stream depends, directly or through others (itself included)."""
+    reached = {name}
+    frontier = [name]
+    while frontier:
+        for key in joint.sees.get(frontier.pop(), {}):
+            if key not in reached:
+                reached.add(key)
+                frontier.append(key)
+    return frozenset(reached)
+
+
+def skippable(joint: Joint, wanted: str = "action") -> frozenset[str]:
+    """Denoised streams that need not be generated to get ``wanted``.
+
+    A teacher stands for the finished copy of its stream, so reading it needs that stream.
+    """
+    needed = set(closure(joint, wanted))
+    needed |= {joint.stream(name).of for name in needed if joint.stream(name).role is Role.TEACHER}
+    return frozenset(joint.named(Role.DENOISED)) - needed

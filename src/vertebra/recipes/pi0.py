@@ -1,0 +1,38 @@
+"""pi0: a vision-language model with an action expert that shares its attention.
+
+Idea: The image and the instruction are read once as a prefix; a small expert turns noise into an action
+    chunk while looking at the keys and values of the prefix in every layer.
+Source: arXiv:2410.24164; openpi src/openpi/models/pi0.py @ 15a9616 (blockwise mask, Beta(1.5, 1) times).
+Reads: images and text (which see each other), the state, and the action chunk itself.
+Schedule: prefix cached, ten Euler steps on the action.
+Deviations: Time runs from noise (0) to data (1), openpi's runs the other way. The shipped mini backbone
+    is trained from scratch, not PaliGemma. Several noise draws of the chunk share one prefix pass.
+Expected: no published number is claimed at mini size.
+Cost: 1 prefix pass and 10 action passes a chunk.
+Status: sketch.
+"""
+
+from vertebra.backbones.kinds import VLM
+from vertebra.coupling.table import Joint
+from vertebra.policy.recipe import Recipe
+from vertebra.schedules.kinds import ActionOnly
+from vertebra.spec.noise import BetaTimes
+from vertebra.spec.streams import ALL, denoised, given
+
+PI0 = Recipe(
+    name="pi0",
+    source="arXiv:2410.24164",
+    backbone=VLM(),
+    coupling=Joint(
+        streams=(given("image"), given("text"), given("state"), denoised("action")),
+        sees={
+            "image": {"image": ALL, "text": ALL},
+            "text": {"image": ALL, "text": ALL},
+            "state": {"image": ALL, "text": ALL, "state": ALL},
+            "action": {"image": ALL, "text": ALL, "state": ALL, "action": ALL},
+        },
+        experts={"image": "vlm", "text": "vlm", "state": "action", "action": "action"},
+    ),
+    schedule=ActionOnly(steps=10),
+    times={"action": BetaTimes(a=1.5, b=1.0, scale=0.999)},
+)
