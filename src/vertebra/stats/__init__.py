@@ -1,1 +1,4 @@
-"""To be filled."""
+"""Intervals, paired and crossed estimates, scaling fits. Pure numbers: no files, no records.
+
+Undefined is ``None``, never 0.
+"""

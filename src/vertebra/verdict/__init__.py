@@ -1,1 +1,1 @@
-"""To be filled."""
+"""The decision rule: a run's records and statistics in, words and numbers out."""

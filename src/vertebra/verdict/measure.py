@@ -1,0 +1,163 @@
+"""Rates of one arm: success by split and skill, language conditions, imagination, offline figures.
+
+Every rollout counts: errors and timeouts stay in the denominator. "Achieved" means that the asked
+task is among the achieved tasks of the record.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from vertebra.spec.record import EpisodeRecord
+from vertebra.spec.task import Outcome
+from vertebra.stats.crossed import Rollout, difference, rate
+from vertebra.stats.interval import Estimate, t_mean
+from vertebra.verdict.run import Job
+from vertebra.verdict.summary import Condition, Figure, Imagination, Slice
+
+CONDITIONS = ("asked", "paraphrase", "blank", "nonsense")
+HEADLINE_SPLIT = "layout"
+ALL = "all"
+
+
+def succeeded(record: EpisodeRecord) -> bool:
+    """Whether the episode ended in success."""
+    return record.outcome == Outcome.SUCCESS
+
+
+def followed(record: EpisodeRecord) -> bool:
+    """Whether the asked task was achieved (an error never counts)."""
+    return record.outcome != Outcome.ERROR and record.task in record.achieved
+
+
+def rollouts(
+    records: Iterable[EpisodeRecord], good: Callable[[EpisodeRecord], bool]
+) -> list[Rollout]:
+    """Records as outcomes with the seed and the state they belong to."""
+    return [
+        Rollout(value=float(good(r)), seed=r.seed, state=(r.split, r.initial_state))
+        for r in records
+    ]
+
+
+def tested(records: Sequence[EpisodeRecord]) -> list[EpisodeRecord]:
+    """The rollouts that success is read from: asked wording, or the paraphrase split's wording."""
+    return [
+        r
+        for r in records
+        if r.condition == "asked" or (r.condition == "paraphrase" and r.split == "paraphrase")
+    ]
+
+
+def headline(records: Sequence[EpisodeRecord]) -> tuple[list[EpisodeRecord], str]:
+    """The rollouts of the headline success rate and the split they are from.
+
+    New layouts of known things when there are such, else all of them.
+    """
+    asked = tested(records)
+    layouts = [r for r in asked if r.split == HEADLINE_SPLIT]
+    return (layouts, HEADLINE_SPLIT) if layouts else (asked, ALL)
+
+
+def slices(records: Sequence[EpisodeRecord]) -> tuple[Slice, ...]:
+    """Success in every split, every skill and their combinations that occur."""
+    asked = tested(records)
+    splits = (ALL, *dict.fromkeys(r.split for r in asked))
+    skills = (ALL, *sorted({r.skill for r in asked}))
+    found: list[Slice] = []
+    for split in splits:
+        for skill in skills:
+            chosen = [r for r in asked if split in (ALL, r.split) and skill in (ALL, r.skill)]
+            estimate = rate(rollouts(chosen, succeeded))
+            if estimate is not None:
+                found.append(Slice(split=split, skill=skill, rate=estimate))
+    return tuple(found)
+
+
+def pairs(
+    first: Iterable[EpisodeRecord], second: Iterable[EpisodeRecord], *, same_words: bool = True
+) -> tuple[list[EpisodeRecord], list[EpisodeRecord]]:
+    """The records that share seed, split, state, simulator seed and task, in the same order.
+
+    Args:
+        first: Records of one side.
+        second: Records of the other.
+        same_words: Whether the condition must be the same too.
+    """
+
+    def key(r: EpisodeRecord) -> tuple[object, ...]:
+        words = r.condition if same_words else ""
+        return (r.seed, r.split, r.initial_state, r.scene_seed, r.task, words)
+
+    other = {key(r): r for r in second}
+    both = [(r, other[key(r)]) for r in first if key(r) in other]
+    return [a for a, _ in both], [b for _, b in both]
+
+
+def conditions(records: Sequence[EpisodeRecord]) -> tuple[Condition, ...]:
+    """How often the meant task was achieved under each kind of sentence."""
+    by_name = {
+        name: [r for r in records if r.condition == name]
+        for name in (*CONDITIONS, *sorted({r.condition for r in records} - set(CONDITIONS)))
+    }
+    found: list[Condition] = []
+    for name, chosen in by_name.items():
+        estimate = rate(rollouts(chosen, followed))
+        if estimate is None:
+            continue
+        versus: Estimate | None = None
+        if name != "asked":
+            here, asked = pairs(chosen, by_name["asked"], same_words=False)
+            versus = difference(rollouts(here, followed), rollouts(asked, followed))
+        found.append(Condition(name=name, rate=estimate, versus_asked=versus))
+    return tuple(found)
+
+
+def imagination(jobs: Sequence[Job]) -> Imagination | None:
+    """Imagined frames against copying the last frame, over training seeds."""
+    parts = [job.imagined for job in jobs if job.imagined]
+    usable = [
+        part
+        for part in parts
+        if float(part["copy_error_moving"]) > 0 and float(part["model_error_moving"]) > 0
+    ]
+    logs = t_mean(
+        [
+            math.log(float(part["model_error_moving"]) / float(part["copy_error_moving"]))
+            for part in usable
+        ]
+    )
+    if logs is None:
+        return None
+    frames = sum(int(part.get("frames", 0)) for part in usable)
+    ratio = Estimate(
+        value=math.exp(logs.value),
+        low=None if logs.low is None else math.exp(logs.low),
+        high=None if logs.high is None else math.exp(logs.high),
+        level=logs.level,
+        n=frames,
+        seeds=logs.seeds,
+        states=0,
+        method=logs.method + ", on the logarithm",
+    )
+    return Imagination(
+        model_error=sum(float(p["model_error_moving"]) for p in usable) / len(usable),
+        copy_error=sum(float(p["copy_error_moving"]) for p in usable) / len(usable),
+        ratio=ratio,
+        frames=frames,
+    )
+
+
+def offline(jobs: Sequence[Job]) -> tuple[Figure, ...]:
+    """Figures of an evaluation without a simulator: mean and t interval over training seeds."""
+    parts = [job.offline for job in jobs if job.offline]
+    names = dict.fromkeys(name for part in parts for name in part)
+    figures: list[Figure] = []
+    for name in names:
+        values = [part[name] for part in parts if part.get(name) is not None]
+        numbers = [
+            float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)
+        ]
+        notes = dict.fromkeys(v for v in values if isinstance(v, str))
+        if numbers or notes:
+            figures.append(Figure(name=name, estimate=t_mean(numbers), note="; ".join(notes)))
+    return tuple(figures)

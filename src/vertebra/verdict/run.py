@@ -1,0 +1,244 @@
+"""A pilot's run directory as plain values: what was planned and what has finished.
+
+Layout read here::
+
+    OUT/plan.json                        the locked plan
+    OUT/jobs/<id>/job.json               one training and its evaluation
+    OUT/jobs/<id>/result.json            written last: a job without it is not finished
+    OUT/jobs/<id>/records.jsonl          its episodes (absent without a simulator)
+    OUT/reference/records.jsonl          episodes of "demonstrator" and "random" (optional)
+    OUT/latency.json                     arm -> stage -> seconds (optional, written at the end)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vertebra.spec.record import EpisodeRecord, record_from_plain
+from vertebra.spec.storage import read_json, read_jsonl
+
+PLAN_VERSION = 1
+RESULT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One thing that is compared.
+
+    Attributes:
+        name: Unique name, for example ``pi0+blind``.
+        recipe: Name of its recipe.
+        family: ``vla``, ``wam``, ``hybrid`` or ``control``.
+        blind: Whether the text was replaced by a constant in training and test.
+    """
+
+    name: str
+    recipe: str
+    family: str
+    blind: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """One training that the plan asks for."""
+
+    arm: str
+    demonstrations: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The locked plan, as far as a verdict needs it.
+
+    Attributes:
+        hash: Hash of the whole plan.
+        arms: In the order of the plan, which is the order of every table.
+        slots: Every training that is planned.
+        samples: Training samples of each arm; ``None`` before calibration.
+        privileged: ``points`` or ``none``.
+        environment: Name and version, or ``None`` for a pilot without a simulator.
+        target_success: Success rate whose price in demonstrations is asked for.
+        facts: The rest of the plan as it is on disk.
+    """
+
+    hash: str
+    arms: tuple[Arm, ...]
+    slots: tuple[Slot, ...]
+    samples: int | None
+    privileged: str
+    environment: str | None
+    target_success: float
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One finished training with its evaluation.
+
+    Attributes:
+        id: Name of its folder.
+        arm: Name of its arm.
+        demonstrations: Action-labelled demonstrations.
+        seed: Training seed.
+        training: The ``training`` part of ``result.json``.
+        ledger: The ``ledger`` part.
+        imagined: The ``imagined`` part, ``None`` when the arm imagines nothing.
+        offline: The ``offline`` part, ``None`` when it was evaluated in a simulator only.
+        records: Its episodes.
+    """
+
+    id: str
+    arm: str
+    demonstrations: int
+    seed: int
+    training: Mapping[str, Any]
+    ledger: Mapping[str, Any]
+    imagined: Mapping[str, Any] | None
+    offline: Mapping[str, Any] | None
+    records: tuple[EpisodeRecord, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Everything a verdict is made from.
+
+    Attributes:
+        plan: What was planned.
+        jobs: What has finished, in the order of the plan.
+        references: Episodes of the reference policies.
+        latency: Arm name to stage to seconds of each measured chunk.
+    """
+
+    plan: Plan
+    jobs: tuple[Job, ...]
+    references: tuple[EpisodeRecord, ...] = ()
+    latency: Mapping[str, Mapping[str, tuple[float, ...]]] = field(
+        default_factory=dict[str, Mapping[str, tuple[float, ...]]]
+    )
+
+
+def plan_from_plain(plain: Mapping[str, Any]) -> Plan:
+    """Read the parts of ``plan.json`` that a verdict needs.
+
+    Raises:
+        ValueError: On another version or missing fields (all named).
+    """
+    if plain.get("version") != PLAN_VERSION:
+        raise ValueError(
+            f"plan.json has version {plain.get('version')!r}, this program reads version "
+            f"{PLAN_VERSION}. Use the version of vertebra that wrote it."
+        )
+    missing = sorted({"hash", "arms", "counts", "seeds"} - set(plain))
+    if missing:
+        raise ValueError(f"plan.json lacks {missing}. Restore it or lock a new plan.")
+    arms = tuple(
+        Arm(name=a["name"], recipe=a["recipe"], family=a["family"], blind=bool(a["blind"]))
+        for a in plain["arms"]
+    )
+    question: Mapping[str, Any] = plain.get("question") or {}
+    return Plan(
+        hash=plain["hash"],
+        arms=arms,
+        slots=_slots(plain, arms),
+        samples=plain.get("samples"),
+        privileged=plain.get("privileged") or "none",
+        environment=plain.get("environment"),
+        target_success=float(question.get("target_success", 0.8)),
+        facts=plain,
+    )
+
+
+def read_run(directory: Path) -> Run:
+    """Read a run directory, finished or not.
+
+    Raises:
+        ValueError: When there is no plan, or a finished job cannot be read (all problems named).
+    """
+    path = directory / "plan.json"
+    if not path.is_file():
+        raise ValueError(
+            f"{directory} holds no plan.json, so it is not the folder of a pilot. "
+            "Give the folder that was passed as --out."
+        )
+    plan = plan_from_plain(read_json(path))
+    order = {(s.arm, s.demonstrations, s.seed): i for i, s in enumerate(plan.slots)}
+    jobs: list[Job] = []
+    problems: list[str] = []
+    for result in sorted((directory / "jobs").glob("*/result.json")):
+        try:
+            job = _read_job(result.parent)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            problems.append(f"{result.parent.name}: {type(error).__name__}: {error}")
+            continue
+        if (job.arm, job.demonstrations, job.seed) in order:
+            jobs.append(job)
+        else:
+            problems.append(
+                f"{job.id}: {job.arm}, {job.demonstrations} demonstrations, seed {job.seed} is not "
+                "in plan.json"
+            )
+    if problems:
+        raise ValueError(
+            f"{directory} has jobs that cannot be used:\n  - "
+            + "\n  - ".join(problems)
+            + "\nRemove these folders and run the pilot again; it redoes only what is missing."
+        )
+    jobs.sort(key=lambda job: order[job.arm, job.demonstrations, job.seed])
+    return Run(
+        plan=plan,
+        jobs=tuple(jobs),
+        references=_read_records(directory / "reference" / "records.jsonl"),
+        latency=_read_latency(directory / "latency.json"),
+    )
+
+
+def _slots(plain: Mapping[str, Any], arms: tuple[Arm, ...]) -> tuple[Slot, ...]:
+    """The planned trainings: listed under ``jobs``, else twins at the largest count only."""
+    if plain.get("jobs"):
+        return tuple(
+            Slot(arm=j["arm"], demonstrations=int(j["demonstrations"]), seed=int(j["seed"]))
+            for j in plain["jobs"]
+        )
+    counts = sorted(int(count) for count in plain["counts"])
+    return tuple(
+        Slot(arm=arm.name, demonstrations=count, seed=int(seed))
+        for arm in arms
+        for count in (counts[-1:] if arm.blind else counts)
+        for seed in plain["seeds"]
+    )
+
+
+def _read_job(folder: Path) -> Job:
+    spec: Mapping[str, Any] = read_json(folder / "job.json")
+    result: Mapping[str, Any] = read_json(folder / "result.json")
+    if result.get("version") != RESULT_VERSION:
+        raise ValueError(f"result.json has version {result.get('version')!r}, not {RESULT_VERSION}")
+    return Job(
+        id=folder.name,
+        arm=spec["arm"],
+        demonstrations=int(spec["demonstrations"]),
+        seed=int(spec["seed"]),
+        training=result["training"],
+        ledger=result["ledger"],
+        imagined=result.get("imagined"),
+        offline=result.get("offline"),
+        records=_read_records(folder / "records.jsonl"),
+    )
+
+
+def _read_records(path: Path) -> tuple[EpisodeRecord, ...]:
+    if not path.is_file():
+        return ()
+    return tuple(record_from_plain(row) for row in read_jsonl(path))
+
+
+def _read_latency(path: Path) -> dict[str, Mapping[str, tuple[float, ...]]]:
+    if not path.is_file():
+        return {}
+    plain: Mapping[str, Mapping[str, list[float]]] = read_json(path)
+    return {
+        arm: {stage: tuple(float(s) for s in seconds) for stage, seconds in stages.items()}
+        for arm, stages in plain.items()
+    }

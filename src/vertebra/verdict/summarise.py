@@ -1,0 +1,90 @@
+"""From a run to its summary."""
+
+from collections.abc import Sequence
+
+from vertebra.stats.crossed import rate
+from vertebra.verdict.compare import comparisons, records_of
+from vertebra.verdict.cost import cost, has_episodes, latencies, price
+from vertebra.verdict.grounding import grounding
+from vertebra.verdict.measure import (
+    conditions,
+    headline,
+    imagination,
+    offline,
+    rollouts,
+    slices,
+    succeeded,
+)
+from vertebra.verdict.run import Arm, Job, Run
+from vertebra.verdict.summary import Point, Reference, Summary
+from vertebra.verdict.words import running, verdict
+
+
+def summarise(run: Run) -> Summary:
+    """Everything a report shows, from a run that may be finished in part or not at all."""
+    skills = {record.task: record.skill for job in run.jobs for record in job.records}
+    groups = [
+        (arm, count, [j for j in run.jobs if j.arm == arm.name and j.demonstrations == count])
+        for arm in run.plan.arms
+        for count in sorted({s.demonstrations for s in run.plan.slots if s.arm == arm.name})
+    ]
+    finished = [(arm, count, jobs) for arm, count, jobs in groups if jobs]
+    found = tuple(_point(run, arm, count, jobs, skills) for arm, count, jobs in finished)
+    compared = comparisons(run)
+    left = running(run)
+    return Summary(
+        plan=run.plan.hash,
+        environment=run.plan.environment,
+        privileged=run.plan.privileged,
+        target_success=run.plan.target_success,
+        jobs_planned=len(run.plan.slots),
+        jobs_finished=len(run.jobs),
+        running=left,
+        verdict=verdict(run, found, compared, left),
+        points=found,
+        comparisons=compared,
+        references=_references(run),
+        latency=latencies(run),
+        costs=tuple(cost(arm.name, count, jobs) for arm, count, jobs in finished),
+        prices=tuple(
+            price(run, arm.name)
+            for arm in run.plan.arms
+            if not arm.blind and has_episodes(run, arm.name)
+        ),
+    )
+
+
+def _point(run: Run, arm: Arm, count: int, jobs: Sequence[Job], skills: dict[str, str]) -> Point:
+    records = records_of(run, arm.name, count)
+    chosen, split = headline(records)
+    return Point(
+        arm=arm.name,
+        recipe=arm.recipe,
+        family=arm.family,
+        blind=arm.blind,
+        demonstrations=count,
+        jobs=tuple(job.id for job in jobs),
+        seeds_planned=sum(
+            (slot.arm, slot.demonstrations) == (arm.name, count) for slot in run.plan.slots
+        ),
+        success=rate(rollouts(chosen, succeeded)),
+        success_split=split,
+        slices=slices(records),
+        conditions=conditions(records),
+        grounding=grounding(records, skills),
+        errors=sum(record.outcome == "error" for record in records),
+        episodes=len(records),
+        still_improving=sum(bool(job.training.get("still_improving")) for job in jobs),
+        imagination=imagination(jobs),
+        offline=offline(jobs),
+    )
+
+
+def _references(run: Run) -> tuple[Reference, ...]:
+    found: list[Reference] = []
+    for arm in dict.fromkeys(record.arm for record in run.references):
+        chosen, split = headline([record for record in run.references if record.arm == arm])
+        estimate = rate(rollouts(chosen, succeeded))
+        if estimate is not None:
+            found.append(Reference(arm=arm, success=estimate, split=split))
+    return tuple(found)
