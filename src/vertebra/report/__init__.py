@@ -1,1 +1,1 @@
-"""To be filled."""
+"""One self-contained HTML page from a run directory. Renders; computes no statistics."""

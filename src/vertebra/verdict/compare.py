@@ -16,11 +16,17 @@ from vertebra.spec.record import EpisodeRecord
 from vertebra.stats.crossed import difference, p_value, seeds_needed
 from vertebra.stats.paired import holm
 from vertebra.verdict.grounding import swapped
-from vertebra.verdict.measure import followed, headline, pairs, rollouts, succeeded
+from vertebra.verdict.measure import (
+    SEEDS_REQUIRED,
+    followed,
+    headline,
+    pairs,
+    rollouts,
+    succeeded,
+)
 from vertebra.verdict.run import Plan, Run
 from vertebra.verdict.summary import BETTER_FIRST, BETTER_SECOND, CANNOT_TELL, Comparison
 
-SEEDS_REQUIRED = 3
 ALPHA = 0.05
 FOLLOWING, SUCCESS = "following", "success"
 

@@ -12,11 +12,13 @@ from vertebra.spec.task import Outcome
 from vertebra.stats.crossed import Rollout, difference, rate
 from vertebra.stats.interval import Estimate, t_mean
 from vertebra.verdict.run import Job
-from vertebra.verdict.summary import Condition, Figure, Imagination, Slice
+from vertebra.verdict.summary import CANNOT_TELL, Condition, Figure, Imagination, Slice
 
 CONDITIONS = ("asked", "paraphrase", "blank", "nonsense")
 HEADLINE_SPLIT = "layout"
 ALL = "all"
+SEEDS_REQUIRED = 3
+"""Training seeds below which nothing is put into words about a recipe."""
 
 
 def succeeded(record: EpisodeRecord) -> bool:
@@ -144,7 +146,16 @@ def imagination(jobs: Sequence[Job]) -> Imagination | None:
         copy_error=sum(float(p["copy_error_moving"]) for p in usable) / len(usable),
         ratio=ratio,
         frames=frames,
+        word=_beats_copying(ratio),
     )
+
+
+def _beats_copying(ratio: Estimate) -> str:
+    if ratio.seeds < SEEDS_REQUIRED or ratio.low is None or ratio.high is None:
+        return CANNOT_TELL
+    if ratio.high < 1:
+        return "yes"
+    return "no" if ratio.low > 1 else CANNOT_TELL
 
 
 def offline(jobs: Sequence[Job]) -> tuple[Figure, ...]:

@@ -100,12 +100,14 @@ class Imagination:
         copy_error: Mean error of repeating the last frame.
         ratio: model_error / copy_error over training seeds (geometric mean); below 1 is better.
         frames: Frames compared.
+        word: Whether it beats copying: ``yes``, ``no`` or ``cannot tell``.
     """
 
     model_error: float
     copy_error: float
     ratio: Estimate
     frames: int
+    word: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from vertebra.stats.interval import Estimate
-from vertebra.verdict.compare import FOLLOWING, SEEDS_REQUIRED, SUCCESS
+from vertebra.verdict.compare import FOLLOWING, SUCCESS
+from vertebra.verdict.measure import SEEDS_REQUIRED
 from vertebra.verdict.run import Plan, Run
 from vertebra.verdict.summary import (
     BETTER_FIRST,
@@ -123,13 +124,14 @@ def _between(pair: Sequence[Comparison]) -> tuple[str, str]:
             f"Cannot tell whether {first} or {second} is better: each wins one measure "
             f"({_evidence(pair)[:-1]})."
         )
-    lead = f"Cannot tell yet whether {first} or {second} is better"
     estimate = pair[0].difference
     if estimate is None or estimate.seeds < SEEDS_REQUIRED:
-        return CANNOT_TELL, f"{lead}: it takes {pair[0].missing}."
+        return CANNOT_TELL, (
+            f"Cannot tell yet whether {first} or {second} is better: it takes {pair[0].missing}."
+        )
     return CANNOT_TELL, (
-        f"{lead}: in following instructions they differ by {points(estimate)}, and "
-        f"{pair[0].missing}."
+        f"Cannot tell whether {first} or {second} is better: {first} minus {second} is "
+        f"{points(estimate)} in following instructions, and {pair[0].missing}."
     )
 
 

@@ -1,0 +1,117 @@
+"""How numbers are written for people."""
+
+from vertebra.stats.interval import Estimate
+
+SPLITS = {
+    "all": "all splits",
+    "layout": "new layouts",
+    "pair": "new pairs",
+    "composition": "new compositions",
+    "paraphrase": "new wordings",
+}
+CONDITIONS = {
+    "asked": "as trained",
+    "paraphrase": "reworded",
+    "blank": "no words",
+    "nonsense": "nonsense",
+}
+FAMILIES = {
+    "vla": "vision-language backbone",
+    "wam": "video backbone",
+    "hybrid": "both backbones",
+    "control": "control",
+}
+OFFLINE = {
+    "action_error": "Held-out action error",
+    "sensitivity": "Sensitivity to swapped words",
+    "directional": "Directional score",
+}
+NO_NUMBER = "–"
+THIN = "\u202f"
+
+
+def percent(value: float | None) -> str:
+    """A share: ``64 %``."""
+    return NO_NUMBER if value is None else f"{100 * value:.0f}{THIN}%"
+
+
+def percent_range(estimate: Estimate) -> str:
+    """The interval of a share: ``49 – 79 %``."""
+    if estimate.low is None or estimate.high is None:
+        return "no interval"
+    return f"{100 * estimate.low:.0f}\u2009–\u2009{100 * estimate.high:.0f}{THIN}%"
+
+
+def points(value: float | None) -> str:
+    """A difference of shares: ``+12``, with a true minus sign."""
+    return NO_NUMBER if value is None else signed(100 * value)
+
+
+def points_range(estimate: Estimate) -> str:
+    """The interval of a difference: ``−3 to +27``."""
+    if estimate.low is None or estimate.high is None:
+        return "no interval"
+    return f"{signed(100 * estimate.low)} to {signed(100 * estimate.high)}"
+
+
+def signed(value: float) -> str:
+    """A number without decimals, with its sign (a true minus)."""
+    return f"{value:+.0f}".replace("-", "\u2212")
+
+
+def basis(estimate: Estimate) -> str:
+    """What a number rests on: ``n = 450, 3 seeds``."""
+    seeds = ""
+    if estimate.seeds:
+        seeds = f", {estimate.seeds}{THIN}seed{'s' if estimate.seeds != 1 else ''}"
+    return f"n{THIN}={THIN}{grouped(estimate.n)}{seeds}"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """A latency: ``27.4 ms``."""
+    if seconds is None:
+        return NO_NUMBER
+    value = 1000 * seconds
+    return f"{value:.{0 if value >= 100 else 1}f}{THIN}ms"
+
+
+def milliseconds_range(estimate: Estimate) -> str:
+    """The interval of a latency."""
+    if estimate.low is None or estimate.high is None:
+        return "no interval"
+    digits = 0 if 1000 * estimate.high >= 100 else 1
+    low, high = f"{1000 * estimate.low:.{digits}f}", f"{1000 * estimate.high:.{digits}f}"
+    return f"{low}\u2009–\u2009{high}{THIN}ms"
+
+
+def plain(estimate: Estimate | None) -> str:
+    """A number of unknown unit with its interval."""
+    if estimate is None:
+        return NO_NUMBER
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3g}"
+    return f"{estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
+
+
+def grouped(value: float) -> str:
+    """A whole number with thin spaces between thousands."""
+    return f"{value:,.0f}".replace(",", THIN)
+
+
+def scientific(value: float) -> str:
+    """A large number: ``2.1 × 10¹⁴``."""
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa}{THIN}×{THIN}10{raised}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``3 min 25 s``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}{THIN}s"
+    if whole < 3600:
+        return f"{whole // 60}{THIN}min {whole % 60}{THIN}s"
+    return f"{whole // 3600}{THIN}h {whole % 3600 // 60}{THIN}min"
