@@ -1,1 +1,1 @@
-"""To be filled."""
+"""Running policies: simulated episodes, latency, and offline figures without a simulator."""

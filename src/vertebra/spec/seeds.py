@@ -1,6 +1,7 @@
 """A seed tree: every random draw has a named place, so that arms can share all but one of them."""
 
 import hashlib
+from dataclasses import dataclass
 
 
 def seed_at(root: int, *path: str | int) -> int:
@@ -21,3 +22,43 @@ def seed_at(root: int, *path: str | int) -> int:
     """
     text = "/".join(f"{type(part).__name__}:{part}" for part in (root, *path))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeedTree:
+    """The seeds of a pilot. No place names an arm, so all arms share every draw.
+
+    Attributes:
+        root: Seed of the pilot.
+    """
+
+    root: int
+
+    def subset(self, seed: int) -> int:
+        """Which demonstrations a training seed sees, in which order of preference."""
+        return seed_at(self.root, "subset", seed)
+
+    def split(self) -> int:
+        """Which demonstrations are held out from training."""
+        return seed_at(self.root, "split")
+
+    def demonstrations(self) -> int:
+        """Scenes and disturbances of demonstrations."""
+        return seed_at(self.root, "demonstrations")
+
+    def training(self, seed: int) -> dict[str, int]:
+        """Seeds of one training: ``initialisation``, ``batch_order`` and ``noise``."""
+        return {
+            "initialisation": seed_at(self.root, "initialisation", seed),
+            "batch_order": seed_at(self.root, "batch-order", seed),
+            "noise": seed_at(self.root, "noise", seed),
+        }
+
+    def scenes(self) -> int:
+        """Which held-out scenes are drawn; also below it the seed of each scene."""
+        return seed_at(self.root, "scene")
+
+
+def policy_noise(scene_seed: int) -> int:
+    """Seed of a policy's own noise in an episode, below the seed of its scene."""
+    return seed_at(scene_seed, "policy-noise")

@@ -4,25 +4,28 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 
 def to_plain(value: Any) -> Any:
     """Dataclasses, tuples, enums and paths as JSON values (recursively)."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        items = sorted(value) if isinstance(value, (set, frozenset)) else value
-        return [to_plain(item) for item in items]
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[Any, Any]", value).items()
+        return {str(key): to_plain(item) for key, item in pairs}
+    if isinstance(value, (set, frozenset)):
+        return [to_plain(item) for item in sorted(cast("set[Any]", value))]
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in cast("list[Any]", value)]
     if isinstance(value, Path):
         return str(value)
-    if hasattr(value, "item") and getattr(value, "shape", None) == ():
-        return value.item()
-    return value
+    scalar: Any = value
+    if hasattr(scalar, "item") and getattr(scalar, "shape", None) == ():
+        return scalar.item()
+    return scalar
 
 
 def canonical_json(value: Any) -> str:
