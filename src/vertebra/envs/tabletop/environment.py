@@ -164,7 +164,8 @@ class Tabletop:
         Returns:
             ``entities``: ten names, ``""`` where unused. ``points``: float32 [10, 2], centre of
             each in the front camera as (x, y) fractions from the top left, NaN when none of its
-            pixels is visible. ``segmentation``: camera name to uint8 [size, size], entity index + 1.
+            pixels is visible. ``segmentation``: camera name to uint8 [size, size], entity
+            index + 1.
         """
         return self._running().labels()
 
@@ -260,7 +261,7 @@ class _Episode:
         self._views: dict[str, View] = {}
         self._touched: str | None = None
         self._grasped: str | None = None
-        self._entity_of, self._object_of = _owners(self._model, self._scene)
+        self._object_of = _owners(self._model, self._scene)
         self._fingers = (self._model.geom("left").id, self._model.geom("right").id)
         self._settle()
         self._start = self.world()
@@ -379,6 +380,7 @@ class _Episode:
             if self._renderer is None:
                 self._renderer = RayRenderer(
                     self._model,
+                    self._scene,
                     size=self._table.size,
                     shadows=self._table.shadows,
                     texture=self._table.texture,
@@ -387,13 +389,14 @@ class _Episode:
         return self._views[camera]
 
     def picture(self, camera: str, size: int) -> NDArray[np.uint8]:
-        renderer = RayRenderer(self._model, size=size, shadows=True, texture=True)
-        return renderer.render(self._data, camera).image
+        renderer = RayRenderer(self._model, self._scene, size=2 * size, shadows=True, texture=True)
+        fine = renderer.render(self._data, camera).image.reshape(size, 2, size, 2, 3)
+        return fine.mean(axis=(1, 3)).astype(np.uint8)
 
     def labels(self) -> dict[str, Any]:
         names = self._scene.entities()
         seen = {
-            camera: self._entity_of[self.view(camera).geom]
+            camera: self.view(camera).entity
             for camera in dict.fromkeys(("front", *self._table.cameras))
         }
         world = self.world()
@@ -412,19 +415,11 @@ class _Episode:
         }
 
 
-def _owners(model: mujoco.MjModel, scene: Scene) -> tuple[NDArray[np.uint8], dict[int, str]]:
-    """Geom number to entity index + 1 (last entry: background), and to object name."""
-    names = scene.entities()
+def _owners(model: mujoco.MjModel, scene: Scene) -> dict[int, str]:
+    """Geom number to the name of the object that it belongs to."""
     objects = {item.name for item in scene.objects}
-    entity_of = np.zeros(model.ngeom + 1, np.uint8)
-    object_of: dict[int, str] = {}
-    for geom in range(model.ngeom):
-        owner = model.geom(geom).name.split("#")[0]
-        if owner in names:
-            entity_of[geom] = names.index(owner) + 1
-        if owner in objects:
-            object_of[geom] = owner
-    return entity_of, object_of
+    owners = {geom: model.geom(geom).name.split("#")[0] for geom in range(model.ngeom)}
+    return {geom: owner for geom, owner in owners.items() if owner in objects}
 
 
 def _require_possible(

@@ -1,20 +1,11 @@
 """The physical model of a scene, as MuJoCo XML."""
 
-from vertebra.envs.tabletop.scene import (
-    COLOURS,
-    LINE_X_M,
-    PLATE_RADIUS_M,
-    SHAPES,
-    ZONE_HALF_M,
-    Item,
-    Scene,
-)
+from vertebra.envs.tabletop.scene import COLOURS, SHAPES, Item, Scene
 
 FINGER_TRAVEL_M = 0.040
 """Each finger moves this far from the middle."""
 TIP_BELOW_TOOL_M = 0.014
 """The finger tips reach this far below the tool point."""
-TABLE_HALF_M = (0.235, 0.200)
 
 _HEAD = """
 <mujoco model="tabletop-v1">
@@ -26,8 +17,7 @@ _HEAD = """
   </default>
   <worldbody>
     <camera name="front" pos="0 -0.25 0.70" xyaxes="1 0 0 0 0.9377 0.3474" fovy="34"/>
-    <geom name="table" type="box" size="{tx} {ty} 0.02" pos="0 0.01 -0.02" rgba="0.56 0.53 0.50 1"/>
-    <geom name="floor" type="plane" size="3 3 0.1" pos="0 0 -0.4" rgba="0.27 0.28 0.31 1"/>
+    <geom name="table" type="plane" size="1 1 0.1"/>
 """
 _GRIPPER = """
     <body name="carriage" gravcomp="1">
@@ -36,9 +26,9 @@ _GRIPPER = """
       <joint name="z" class="slide" axis="0 0 1"/>
       <inertial pos="0 0 0.1" mass="0.3" diaginertia="1e-3 1e-3 1e-3"/>
       <camera name="wrist" pos="0 -0.066 0.120" xyaxes="1 0 0 0 0.9272 0.3746" fovy="80"/>
-      <geom name="palm" class="paint" type="box" size="0.052 0.011 0.009" pos="0 0 0.092"
+      <geom name="palm" class="paint" type="box" size="0.050 0.008 0.007" pos="0 0 0.092"
             rgba="0.20 0.20 0.22 1"/>
-      <geom name="stem" class="paint" type="cylinder" size="0.012 0.03" pos="0 0 0.13"
+      <geom name="stem" class="paint" type="cylinder" size="0.007 0.04" pos="0 0 0.139"
             rgba="0.20 0.20 0.22 1"/>
       <body name="left" gravcomp="1">
         <joint name="left" type="slide" axis="-1 0 0" range="0 {travel}" damping="6"
@@ -71,15 +61,10 @@ _TAIL = """
 def scene_xml(scene: Scene) -> str:
     """MuJoCo XML of a scene, in metres, kilograms and seconds; the table surface is z = 0.
 
-    Geoms of an object are named ``<object name>#<number>``, flats and the line by their names.
+    Geoms of an object are named ``<object name>#<number>``. Plates, zones and the line are paint:
+    they have no geoms.
     """
-    parts = [_HEAD.format(tx=TABLE_HALF_M[0], ty=TABLE_HALF_M[1])]
-    parts += [_flat(item) for item in scene.flats]
-    if scene.line_side:
-        parts.append(
-            f'<geom name="line" class="paint" type="box" size="0.005 {TABLE_HALF_M[1]} 0.0006" '
-            f'pos="{scene.line_side * LINE_X_M} 0.01 0" rgba="1 1 1 1"/>'
-        )
+    parts = [_HEAD]
     parts += [_object(item) for item in scene.objects]
     parts += [_GRIPPER.format(travel=FINGER_TRAVEL_M), _TAIL]
     return "\n".join(parts)
@@ -87,21 +72,6 @@ def scene_xml(scene: Scene) -> str:
 
 def _rgba(colour: str) -> str:
     return " ".join(f"{value}" for value in (*COLOURS[colour], 1.0))
-
-
-def _flat(item: Item) -> str:
-    place = f'pos="{item.x} {item.y} 0"'
-    if item.kind == "zone":
-        return (
-            f'<geom name="{item.name}" class="paint" type="box" '
-            f'size="{ZONE_HALF_M} {ZONE_HALF_M} 0.0006" {place} rgba="{_rgba(item.colour)}"/>'
-        )
-    return (
-        f'<geom name="{item.name}#rim" class="paint" type="cylinder" size="{PLATE_RADIUS_M} 0.0012"'
-        f' {place} rgba="0.97 0.97 0.97 1"/>'
-        f'<geom name="{item.name}" class="paint" type="cylinder" '
-        f'size="{PLATE_RADIUS_M - 0.009} 0.0016" {place} rgba="{_rgba(item.colour)}"/>'
-    )
 
 
 def _object(item: Item) -> str:
