@@ -181,7 +181,7 @@ def open_cache(directory: Path) -> FrameCache:
     widths = described["widths"]
     images = {
         name: _map(directory / f"images.{name}.u8", np.uint8, (frames, height, width, 3))
-        for name, (height, width) in described["cameras"].items()
+        for name, height, width in described["cameras"]
     }
     return FrameCache(
         directory=directory,
@@ -229,7 +229,7 @@ def _words(episode: EpisodeData) -> dict[str, Any]:
 
 def _shapes(episode: EpisodeData) -> dict[str, Any]:
     return {
-        "cameras": {name: list(video.shape[1:3]) for name, video in episode.images.items()},
+        "cameras": [[name, *video.shape[1:3]] for name, video in episode.images.items()],
         "state dims": episode.state.shape[1],
         "action dims": episode.actions.shape[1],
     }

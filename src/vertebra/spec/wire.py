@@ -199,12 +199,7 @@ def act_from_wire(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def dim_to_plain(dim: Dim) -> dict[str, Any]:
     """One dimension as JSON values; an open end is ``None``."""
-    return {
-        "name": dim.name,
-        "unit": dim.unit,
-        "low": dim.low if math.isfinite(dim.low) else None,
-        "high": dim.high if math.isfinite(dim.high) else None,
-    }
+    return {"name": dim.name, "unit": dim.unit, "low": dim.low, "high": dim.high}
 
 
 def dim_from_plain(plain: Mapping[str, Any]) -> Dim:
@@ -212,8 +207,8 @@ def dim_from_plain(plain: Mapping[str, Any]) -> Dim:
     return Dim(
         name=plain["name"],
         unit=plain["unit"],
-        low=-math.inf if plain["low"] is None else float(plain["low"]),
-        high=math.inf if plain["high"] is None else float(plain["high"]),
+        low=None if plain["low"] is None else float(plain["low"]),
+        high=None if plain["high"] is None else float(plain["high"]),
     )
 
 
