@@ -117,12 +117,13 @@ class RandomActor:
     looks = False
 
     def __init__(self, takes: ActionSpec, *, held: int = 4) -> None:
-        self._low = np.array([dim.low for dim in takes.dims])
-        self._high = np.array([dim.high for dim in takes.dims])
-        if not (np.isfinite(self._low) & np.isfinite(self._high)).all():
+        bounds = [(dim.low, dim.high) for dim in takes.dims]
+        open_ended = [dim.name for dim in takes.dims if dim.low is None or dim.high is None]
+        if open_ended:
             raise ValueError(
-                f"Random actions need finite bounds, found {takes.dims}: give low and high."
+                f"Random actions need bounds, but {open_ended} have none: give low and high."
             )
+        self._low, self._high = np.array(bounds, np.float64).T
         self.execute = held
 
     def require_fit(self, environment: Environment) -> None:

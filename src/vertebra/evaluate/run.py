@@ -164,7 +164,7 @@ class _Block:
         self.identity = identity
         one = environments[0]
         self.name, self.max_steps = one.name, one.max_steps
-        self.spec_hash = digest(repr((one.offers, one.takes)))
+        self.spec_hash = digest([one.offers, one.takes])
         self.camera = one.offers.cameras[0].name if one.offers.cameras else ""
 
     def run(self, plans: Sequence[EpisodePlan], filmed: int) -> list[Finished]:
