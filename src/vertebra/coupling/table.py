@@ -71,7 +71,9 @@ def _joint(
 def problems(joint: Joint) -> list[str]:
     """Everything that is wrong with a table, in words."""
     names = [stream.name for stream in joint.streams]
-    found = [f"stream '{name}' is declared twice" for name in {n for n in names if names.count(n) > 1}]
+    found = [
+        f"stream '{name}' is declared twice" for name in {n for n in names if names.count(n) > 1}
+    ]
     for query, keys in joint.sees.items():
         found += [
             f"'{query}' sees '{key}', and '{missing}' is not a stream (streams: {names})"
@@ -80,10 +82,14 @@ def problems(joint: Joint) -> list[str]:
         ]
     for name in names:
         if name not in joint.sees:
-            found.append(f"stream '{name}' has no row in `sees`; give it one (it may see only itself)")
+            found.append(
+                f"stream '{name}' has no row in `sees`; give it one (it may see only itself)"
+            )
         if name not in joint.experts:
             found.append(f"stream '{name}' has no expert; name the weights that serve it")
-    found += [f"expert given for unknown stream '{name}'" for name in set(joint.experts) - set(names)]
+    found += [
+        f"expert given for unknown stream '{name}'" for name in set(joint.experts) - set(names)
+    ]
     for stream in joint.streams:
         if stream.role is not Role.TEACHER:
             continue

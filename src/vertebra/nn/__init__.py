@@ -1,1 +1,1 @@
-"""To be filled."""
+"""Layers. Shape letters: B batch, L tokens, S keys, H heads, D width, C channels."""

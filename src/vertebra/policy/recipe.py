@@ -11,10 +11,12 @@ from vertebra.schedules.kinds import ActionOnly, Schedule, Together, VideoFirst
 from vertebra.spec.errors import IllegalRecipe
 from vertebra.spec.noise import BetaTimes, ShiftedUniform, Times
 from vertebra.spec.storage import to_plain
-from vertebra.spec.streams import Reach, Role, Stream
+from vertebra.spec.streams import Reach, Role, Stream, given
 
 RECIPE_VERSION = 1
 BLIND_SUFFIX = "+blind"
+PIXEL_STREAMS = ("image", "frame")
+POINT = "point"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,37 @@ class Recipe:
         denoised = self.coupling.named(Role.DENOISED)
         return ("action",) if isinstance(self.schedule, ActionOnly) else denoised
 
+    @property
+    def pixels(self) -> str:
+        """Name of the given stream that holds the camera tokens."""
+        return next(name for name in self.coupling.named(Role.GIVEN) if name in PIXEL_STREAMS)
+
+    def pointed(self) -> "Recipe":
+        """The same recipe whose action also reads where the instruction points to.
+
+        A token tells the places of object and destination, as read from the camera tokens by a
+        head that is trained on pointing targets. It is added to both families alike when a pilot
+        uses such (privileged) targets, and to none when it does not.
+        """
+        if POINT in self.coupling.experts:
+            return self
+        joint = self.coupling
+        sees = {
+            **joint.sees,
+            POINT: {self.pixels: Reach.ALL, POINT: Reach.ALL},
+            "action": {**joint.sees["action"], POINT: Reach.ALL},
+        }
+        streams = (*joint.streams[:-1], given(POINT), joint.streams[-1])
+        return replace(
+            self,
+            coupling=Joint(
+                streams=streams,
+                sees=sees,
+                experts={**joint.experts, POINT: joint.experts["action"]},
+                context=joint.context,
+            ),
+        )
+
     def blinded(self) -> "Recipe":
         """The trained-blind twin: equal in everything, but never told what to do."""
         return self if self.blind else replace(self, name=self.name + BLIND_SUFFIX, blind=True)
@@ -86,9 +119,21 @@ def _schedule_problems(recipe: Recipe) -> list[str]:
     found: list[str] = []
     if "action" not in denoised:
         return [f"no denoised stream is named 'action' (denoised: {list(denoised)})"]
-    found += [f"denoised stream '{name}' has no time distribution" for name in denoised if name not in recipe.times]
-    found += [f"times given for '{name}', which is not denoised" for name in recipe.times if name not in denoised]
-    found += [f"loss weight given for '{name}', which is not denoised" for name in recipe.weights if name not in denoised]
+    found += [
+        f"denoised stream '{name}' has no time distribution"
+        for name in denoised
+        if name not in recipe.times
+    ]
+    found += [
+        f"times given for '{name}', which is not denoised"
+        for name in recipe.times
+        if name not in denoised
+    ]
+    found += [
+        f"loss weight given for '{name}', which is not denoised"
+        for name in recipe.weights
+        if name not in denoised
+    ]
     if any(_value(schedule, name) < 1 for name in ("steps", "video_steps")):
         found.append(f"a schedule needs one step or more, found {schedule}")
     unskippable = set(denoised) - {"action"} - recipe.skips
@@ -157,7 +202,9 @@ def recipe_to_plain(recipe: Recipe) -> dict[str, Any]:
         "weights": dict(recipe.weights),
         "coupling": {
             "streams": [to_plain(stream) for stream in joint.streams],
-            "sees": {q: {k: str(reach) for k, reach in keys.items()} for q, keys in joint.sees.items()},
+            "sees": {
+                q: {k: str(reach) for k, reach in keys.items()} for q, keys in joint.sees.items()
+            },
             "experts": dict(joint.experts),
             "context": list(joint.context),
         },

@@ -18,4 +18,6 @@ def by_name(name: str) -> Recipe:
         if recipe.name == sighted:
             return recipe.blinded() if name != sighted else recipe
     known = ", ".join(recipe.name for recipe in ALL)
-    raise ValueError(f"No recipe is named '{name}'. Known are: {known} (each also with {BLIND_SUFFIX}).")
+    raise ValueError(
+        f"No recipe is named '{name}'. Known are: {known} (each also with {BLIND_SUFFIX})."
+    )

@@ -26,7 +26,9 @@ def observation_differences(needs: ObservationSpec, offers: ObservationSpec) -> 
             )
     found += _dim_differences("state", needs.state, offers.state)
     if needs.rate_hz != offers.rate_hz:
-        found.append(f"observations must come at {needs.rate_hz} Hz, offered are {offers.rate_hz} Hz")
+        found.append(
+            f"observations must come at {needs.rate_hz} Hz, offered are {offers.rate_hz} Hz"
+        )
     if needs.language and not offers.language:
         found.append("an instruction is needed and none is offered")
     return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +24,14 @@ class Dim:
     Attributes:
         name: What it is, for example ``tool_x``.
         unit: ``m``, ``rad``, ``1`` (dimensionless), ``m/step`` ...
-        low: Smallest legal value (``-inf`` when unbounded).
-        high: Largest legal value.
+        low: Smallest legal value, ``None`` when unbounded.
+        high: Largest legal value, ``None`` when unbounded.
     """
 
     name: str
     unit: str
-    low: float = -float("inf")
-    high: float = float("inf")
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,3 +67,13 @@ class Observation:
     state: NDArray[np.float32]
     instruction: str
     executed: NDArray[np.float32]
+
+
+def observation_spec_from_plain(plain: Mapping[str, Any]) -> ObservationSpec:
+    """Read an observation spec from JSON values."""
+    return ObservationSpec(
+        cameras=tuple(Camera(**camera) for camera in plain["cameras"]),
+        state=tuple(Dim(**dim) for dim in plain["state"]),
+        rate_hz=plain["rate_hz"],
+        language=plain["language"],
+    )

@@ -1,0 +1,96 @@
+"""One dial: how large everything is."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """Widths and counts of a policy.
+
+    Attributes:
+        name: ``tiny`` (tests), ``mini`` (the shipped default) or ``paper``.
+        depth: Layers, the same for all experts.
+        heads: Attention heads.
+        head_width: Width of a head.
+        trunk: Token width of the backbone.
+        vlm_hidden: MLP width of the vision-language backbone.
+        video_hidden: MLP width of the video backbone; smaller, because its layers also hold
+            cross-attention: both backbones have equal parameters and FLOPs.
+        action: Token width of the action expert.
+        action_hidden: MLP width of the action expert in a policy whose text is in the prefix.
+        action_hidden_context: The same where the expert has cross-attention.
+        channels: Channels after the first convolution of a pixel stem.
+        fine_stride: Pixels a token in the first camera.
+        coarse_stride: Pixels a token in the other cameras.
+        future_px: Side of an imagined frame in pixels.
+        future_patch: Side of a patch of it.
+        future_steps: How many control steps ahead the imagined frames lie.
+        horizon: Actions in a chunk.
+        execute: Actions executed before the next chunk.
+        draws: Independent noise draws of a chunk that share one prefix pass in training.
+    """
+
+    name: str
+    depth: int
+    heads: int
+    head_width: int
+    trunk: int
+    vlm_hidden: int
+    video_hidden: int
+    action: int
+    action_hidden: int
+    action_hidden_context: int
+    channels: int
+    fine_stride: int = 8
+    coarse_stride: int = 16
+    future_px: int = 32
+    future_patch: int = 8
+    future_steps: tuple[int, ...] = (4, 10)
+    horizon: int = 8
+    execute: int = 4
+    draws: int = 4
+
+
+TINY = Size(
+    name="tiny",
+    depth=2,
+    heads=2,
+    head_width=16,
+    trunk=32,
+    vlm_hidden=64,
+    video_hidden=48,
+    action=32,
+    action_hidden=64,
+    action_hidden_context=48,
+    channels=8,
+    draws=2,
+)
+
+MINI = Size(
+    name="mini",
+    depth=4,
+    heads=4,
+    head_width=32,
+    trunk=128,
+    vlm_hidden=512,
+    video_hidden=320,
+    action=64,
+    action_hidden=256,
+    action_hidden_context=192,
+    channels=64,
+)
+
+SIZES: tuple[Size, ...] = (TINY, MINI)
+
+
+def size_by_name(name: str) -> Size:
+    """The size of that name.
+
+    Raises:
+        ValueError: Listing the known names.
+    """
+    for size in SIZES:
+        if size.name == name:
+            return size
+    known = ", ".join(size.name for size in SIZES)
+    raise ValueError(f"No size is named '{name}'. Known are: {known}.")

@@ -1,0 +1,134 @@
+"""A trained policy on disk: a JSON manifest and safetensors; nothing is unpickled."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from vertebra.backbones.sizes import size_by_name
+from vertebra.data.statistics import Normaliser
+from vertebra.policy.acting import TrainedPolicy
+from vertebra.policy.network import Network
+from vertebra.policy.recipe import recipe_from_plain, recipe_to_plain
+from vertebra.policy.shape import Shape
+from vertebra.spec.action import action_spec_from_plain
+from vertebra.spec.errors import SpecMismatch
+from vertebra.spec.observation import observation_spec_from_plain
+from vertebra.spec.storage import read_json, to_plain, write_bytes, write_json
+
+CHECKPOINT_VERSION = 1
+WEIGHTS = "weights.safetensors"
+MANIFEST = "manifest.json"
+
+
+def save_policy(directory: Path, policy: TrainedPolicy, training: Mapping[str, Any]) -> None:
+    """Write a policy: weights first, the manifest that names their hash last.
+
+    Args:
+        directory: Where to.
+        policy: What to store.
+        training: JSON facts of the training, kept in the manifest.
+    """
+    tensors = {
+        name: value.detach().cpu().contiguous()
+        for name, value in policy.network.state_dict().items()
+    }
+    content = save_tensors(tensors)
+    shape = policy.network.shape
+    write_bytes(directory / WEIGHTS, content)
+    write_json(
+        directory / MANIFEST,
+        {
+            "version": CHECKPOINT_VERSION,
+            "recipe": recipe_to_plain(shape.recipe),
+            "size": shape.size.name,
+            "needs": shape.needs,
+            "makes": shape.makes,
+            "vocabulary": shape.vocabulary,
+            "pointing": shape.pointing,
+            "state_normaliser": policy.state_normaliser.to_json(),
+            "action_normaliser": policy.action_normaliser.to_json(),
+            "tensors": {name: list(value.shape) for name, value in tensors.items()},
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "training": to_plain(training),
+        },
+    )
+
+
+def load_policy(directory: Path) -> TrainedPolicy:
+    """Read a policy.
+
+    Raises:
+        ValueError: When there is none, or the file of weights is not the one the manifest names.
+        SpecMismatch: When weights and recipe do not fit; every difference is named.
+    """
+    if not (directory / MANIFEST).exists():
+        raise ValueError(f"{directory} holds no checkpoint ({MANIFEST} is missing).")
+    plain = read_json(directory / MANIFEST)
+    if plain.get("version") != CHECKPOINT_VERSION:
+        raise ValueError(
+            f"{directory} has checkpoint version {plain.get('version')!r}, this program reads "
+            f"{CHECKPOINT_VERSION}."
+        )
+    content = (directory / WEIGHTS).read_bytes()
+    if hashlib.sha256(content).hexdigest() != plain["sha256"]:
+        raise ValueError(
+            f"{directory / WEIGHTS} is not the file that {MANIFEST} describes (its SHA-256 differs): "
+            "it was damaged or replaced. Train again or restore it."
+        )
+    network = Network(
+        Shape(
+            recipe=recipe_from_plain(plain["recipe"]),
+            size=size_by_name(plain["size"]),
+            needs=observation_spec_from_plain(plain["needs"]),
+            makes=action_spec_from_plain(plain["makes"]),
+            vocabulary=tuple(plain["vocabulary"]),
+            pointing=plain["pointing"],
+        )
+    )
+    tensors = load_tensors(content)
+    differences = tensor_differences(network.state_dict(), tensors)
+    if differences:
+        raise SpecMismatch(
+            f"{directory} does not fit its recipe:\n  - " + "\n  - ".join(differences)
+        )
+    network.load_state_dict(tensors)
+    return TrainedPolicy(
+        network=network.eval(),
+        state_normaliser=Normaliser.from_json(plain["state_normaliser"]),
+        action_normaliser=Normaliser.from_json(plain["action_normaliser"]),
+    )
+
+
+def tensor_differences(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    """Missing, unexpected and misshapen tensors, in words."""
+    differences = [f"tensor '{name}' is missing" for name in wanted if name not in found]
+    differences += [
+        f"tensor '{name}' is not part of the recipe" for name in found if name not in wanted
+    ]
+    differences += [
+        f"tensor '{name}' has shape {list(found[name].shape)}, expected {list(value.shape)}"
+        for name, value in wanted.items()
+        if name in found and found[name].shape != value.shape
+    ]
+    return differences
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors as a safetensors file in memory."""
+    return save_tensors(
+        {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    )
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a safetensors file."""
+    return {
+        name: value.to(torch.device("cpu"))
+        for name, value in load_tensors(path.read_bytes()).items()
+    }

@@ -1,0 +1,44 @@
+"""Everything that fixes the tensors of a policy: recipe, size, robot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vertebra.backbones.sizes import Size
+from vertebra.policy.recipe import Recipe
+from vertebra.spec.action import ActionSpec
+from vertebra.spec.observation import ObservationSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What a network is built from.
+
+    Attributes:
+        recipe: The recipe.
+        size: The size.
+        needs: Cameras (the first one gets fine tokens) and state.
+        makes: Action vector.
+        vocabulary: Words known from the training instructions, sorted.
+        pointing: Whether a pointing head is trained (privileged targets).
+    """
+
+    recipe: Recipe
+    size: Size
+    needs: ObservationSpec
+    makes: ActionSpec
+    vocabulary: tuple[str, ...]
+    pointing: bool
+
+    @property
+    def state_dims(self) -> int:
+        """Length of the state vector."""
+        return len(self.needs.state)
+
+    @property
+    def action_dims(self) -> int:
+        """Length of an action vector."""
+        return len(self.makes.dims)
+
+
+Plain = Mapping[str, Any]

@@ -1,0 +1,147 @@
+"""From a training spec to everything a step needs: data, normalisers, an untrained policy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vertebra.backbones.sizes import size_by_name
+from vertebra.data.cache import FrameCache, open_cache
+from vertebra.data.statistics import Scaling, fit_statistics
+from vertebra.data.windows import Batch, Windows
+from vertebra.nn.embeddings import split_words
+from vertebra.policy.acting import TrainedPolicy
+from vertebra.policy.losses import Examples
+from vertebra.policy.network import Given, Network
+from vertebra.policy.shape import Shape
+from vertebra.spec.seeds import seed_at
+from vertebra.train.spec import TrainSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What a training starts from.
+
+    Attributes:
+        spec: The training spec.
+        policy: Untrained weights with fitted normalisers.
+        windows: Training windows.
+        validation: Validation windows.
+    """
+
+    spec: TrainSpec
+    policy: TrainedPolicy
+    windows: Windows
+    validation: Windows
+
+    def examples(self, batch: Batch) -> Examples:
+        """Arrays as tensors, normalised."""
+        policy, camera = self.policy, self.policy.needs.cameras[0].name
+        given = Given(
+            images={c.name: _tensor(batch.images[c.name]) for c in policy.needs.cameras},
+            state=_tensor(policy.state_normaliser.normalise(batch.state)),
+            instructions=batch.instructions,
+        )
+        return Examples(
+            given=given,
+            actions=_tensor(policy.action_normaliser.normalise(batch.actions)),
+            action_mask=_tensor(batch.action_mask),
+            future=_tensor(batch.future[camera]),
+            future_mask=_tensor(batch.future_mask),
+            points=_tensor(wanted_points(batch)),
+        )
+
+    def batch(self, step: int) -> Batch:
+        """The windows of one step; a function of the seed and the step alone."""
+        seed = seed_at(self.spec.seeds["batch_order"], "batch", step)
+        return self.windows.sample(np.random.default_rng(seed), self.spec.batch_size)
+
+    def noise(self, step: int) -> torch.Generator:
+        """The noise source of one step; a function of the seed and the step alone."""
+        return torch.Generator().manual_seed(seed_at(self.spec.seeds["noise"], "noise", step))
+
+
+def prepare(spec: TrainSpec) -> Prepared:
+    """Open the data, fit the normalisers, initialise the weights.
+
+    Args:
+        spec: The training spec.
+
+    Raises:
+        ValueError: When the cache is not the one that the spec was locked on, or lacks something.
+    """
+    cache = open_cache(Path(spec.data))
+    if cache.content_hash != spec.data_hash:
+        raise ValueError(
+            f"The frame cache {spec.data} has hash {cache.content_hash}, this training was locked on "
+            f"{spec.data_hash}. Restore the data or plan a new pilot."
+        )
+    _require_targets(spec, cache)
+    size, needs, makes = size_by_name(spec.size), spec.needs, spec.makes
+    statistics = fit_statistics(
+        cache,
+        spec.episodes,
+        state_names=[dim.name for dim in needs.state],
+        action_names=[dim.name for dim in makes.dims],
+        scaling=Scaling.MEAN_STD,
+    )
+    shape = Shape(
+        recipe=spec.recipe.pointed() if spec.privileged == "points" else spec.recipe,
+        size=size,
+        needs=needs,
+        makes=makes,
+        vocabulary=vocabulary(cache, spec.episodes),
+        pointing=spec.privileged == "points",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seeds["initialisation"])
+        network = Network(shape)
+    policy = TrainedPolicy(
+        network=network,
+        state_normaliser=statistics.state,
+        action_normaliser=statistics.action,
+    )
+    parts = {"horizon": size.horizon, "cameras": [camera.name for camera in needs.cameras]}
+    return Prepared(
+        spec=spec,
+        policy=policy,
+        windows=Windows(cache, episodes=spec.episodes, future_steps=size.future_steps, **parts),
+        validation=Windows(
+            cache, episodes=spec.validation_episodes, future_steps=size.future_steps, **parts
+        ),
+    )
+
+
+def vocabulary(cache: FrameCache, episodes: Sequence[int]) -> tuple[str, ...]:
+    """All words of the instructions of these episodes, sorted."""
+    return tuple(
+        sorted({word for i in episodes for word in split_words(cache.episodes[i].instruction)})
+    )
+
+
+def wanted_points(batch: Batch) -> NDArray[np.float32]:
+    """Where the object and the destination of each instruction are: [B, 2, 2], NaN where unknown."""
+    rows = np.arange(len(batch.target))
+    found = np.full((len(rows), 2, 2), np.nan, np.float32)
+    for column, index in enumerate((batch.target, batch.goal)):
+        known = index >= 0
+        found[known, column] = batch.points[rows[known], index[known]]
+    return found
+
+
+def _require_targets(spec: TrainSpec, cache: FrameCache) -> None:
+    if spec.privileged != "points":
+        return
+    if not any(cache.episodes[i].target_entity >= 0 for i in spec.episodes):
+        raise ValueError(
+            "Pointing targets were asked for (privileged = points), and none of the chosen episodes has "
+            "any. Add `label.points` to the data or train with privileged = none."
+        )
+
+
+def _tensor(array: NDArray[np.generic]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))

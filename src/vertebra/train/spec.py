@@ -1,0 +1,118 @@
+"""What one training is: data, budget and seeds as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vertebra.backbones.sizes import size_by_name
+from vertebra.policy.recipe import Recipe, recipe_from_plain, recipe_to_plain
+from vertebra.spec.action import ActionSpec, action_spec_from_plain
+from vertebra.spec.observation import ObservationSpec, observation_spec_from_plain
+from vertebra.spec.storage import to_plain
+
+TRAIN_SPEC_VERSION = 1
+PRIVILEGED = ("points", "none")
+PRECISIONS = ("bf16", "fp32")
+SEEDS = ("initialisation", "batch_order", "noise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSpec:
+    """One training run.
+
+    Attributes:
+        recipe: What is trained.
+        size: ``tiny`` or ``mini``.
+        needs: Cameras and state of the data; the first camera gets fine tokens.
+        makes: Action vector of the data.
+        privileged: ``points`` (pointing targets from the simulator) or ``none``.
+        samples: Windows seen in training, the locked budget; the same for every arm.
+        batch_size: Windows a step.
+        data: Directory of the frame cache.
+        data_hash: Its content hash; another one is refused.
+        episodes: Episodes to train on, the subset of this seed and count.
+        validation_episodes: Episodes that pick the checkpoint; disjoint from ``episodes``.
+        seeds: Seeds named ``initialisation``, ``batch_order`` and ``noise``.
+        checkpoint_every: Steps between checkpoints, and between looks at the validation loss.
+        precision: ``bf16`` (autocast) or ``fp32``.
+        learning_rate: Peak learning rate, the same for every arm.
+        warmup: Steps of linear warm-up.
+        ema: Decay of the weight average that acts.
+
+    Raises:
+        ValueError: Naming everything that does not fit.
+    """
+
+    recipe: Recipe
+    size: str
+    needs: ObservationSpec
+    makes: ActionSpec
+    privileged: str
+    samples: int
+    batch_size: int
+    data: str
+    data_hash: str
+    episodes: tuple[int, ...]
+    validation_episodes: tuple[int, ...]
+    seeds: Mapping[str, int] = field(default_factory=dict[str, int])
+    checkpoint_every: int = 200
+    precision: str = "bf16"
+    learning_rate: float = 1.5e-3
+    warmup: int = 50
+    ema: float = 0.995
+
+    def __post_init__(self) -> None:
+        size_by_name(self.size)
+        found: list[str] = []
+        if self.privileged not in PRIVILEGED:
+            found.append(f"privileged is {self.privileged!r}, expected one of {PRIVILEGED}")
+        if self.precision not in PRECISIONS:
+            found.append(f"precision is {self.precision!r}, expected one of {PRECISIONS}")
+        if self.samples < self.batch_size or self.batch_size < 1:
+            found.append(f"{self.samples} samples in batches of {self.batch_size} make no step")
+        if not self.episodes:
+            found.append("there is no training episode")
+        if not self.validation_episodes:
+            found.append("there is no validation episode")
+        both = set(self.episodes) & set(self.validation_episodes)
+        if both:
+            found.append(f"episodes {sorted(both)[:5]} are in training and validation")
+        missing = set(SEEDS) - set(self.seeds)
+        if missing:
+            found.append(f"seeds {sorted(missing)} are missing")
+        if found:
+            raise ValueError("This training cannot run:\n  - " + "\n  - ".join(found))
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps."""
+        return self.samples // self.batch_size
+
+
+def train_spec_to_plain(spec: TrainSpec) -> dict[str, Any]:
+    """A training spec as JSON values."""
+    plain = {name: to_plain(value) for name, value in vars(spec).items() if name != "recipe"}
+    return {"version": TRAIN_SPEC_VERSION, **plain, "recipe": recipe_to_plain(spec.recipe)}
+
+
+def train_spec_from_plain(plain: Mapping[str, Any]) -> TrainSpec:
+    """Read a training spec.
+
+    Raises:
+        ValueError: On another version, or when it cannot run.
+    """
+    if plain.get("version") != TRAIN_SPEC_VERSION:
+        raise ValueError(
+            f"Training spec has version {plain.get('version')!r}, this program reads {TRAIN_SPEC_VERSION}."
+        )
+    values = {name: value for name, value in plain.items() if name != "version"}
+    return TrainSpec(
+        **{
+            **values,
+            "recipe": recipe_from_plain(plain["recipe"]),
+            "needs": observation_spec_from_plain(plain["needs"]),
+            "makes": action_spec_from_plain(plain["makes"]),
+            "episodes": tuple(plain["episodes"]),
+            "validation_episodes": tuple(plain["validation_episodes"]),
+        }
+    )
