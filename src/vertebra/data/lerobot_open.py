@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ class Span:
         data: Its data file.
         videos: Video key to file and the time in it at which the episode starts, in seconds.
         tasks: The sentences that belong to it.
+        offsets: First row and row after the last, counted over the whole data set (v3.0 only).
+        ends_s: Video key to the time at which the episode ends, where the meta data say.
     """
 
     index: int
@@ -30,6 +32,8 @@ class Span:
     data: Path
     videos: Mapping[str, tuple[Path, float]]
     tasks: tuple[str, ...]
+    offsets: tuple[int, int] | None = None
+    ends_s: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,22 +147,26 @@ def open_dataset(root: Path) -> Dataset:
     )
 
 
+def episode_columns(video_keys: Iterable[str]) -> list[str]:
+    """The columns that meta/episodes must have (v3.0)."""
+    found = ["episode_index", "length", "data/chunk_index", "data/file_index"]
+    found += ["dataset_from_index", "dataset_to_index"]
+    parts = ("chunk_index", "file_index", "from_timestamp")
+    return found + [f"videos/{key}/{part}" for key in video_keys for part in parts]
+
+
 def _read_v3(root: Path, info: Mapping[str, Any]) -> tuple[dict[int, str], list[Span]]:
     files = sorted((root / "meta/episodes").rglob("*.parquet"))
     keys = [key for key, feature in info["features"].items() if feature["dtype"] == "video"]
-    needed = ["episode_index", "length", "data/chunk_index", "data/file_index"]
-    needed += [
-        f"videos/{key}/{part}"
-        for key in keys
-        for part in ("chunk_index", "file_index", "from_timestamp")
-    ]
+    needed = episode_columns(keys)
     spans: list[Span] = []
     for path in files:
         names = pq.read_schema(path).names
         missing = [name for name in needed if name not in names]
         if missing:
             raise BrokenDataset(str(path), [f"column '{name}' is missing" for name in missing])
-        columns = [*needed, "tasks"] if "tasks" in names else needed
+        optional = ["tasks", *(f"videos/{key}/to_timestamp" for key in keys)]
+        columns = [*needed, *(name for name in optional if name in names)]
         spans += [
             _span_v3(root, info, keys, row)
             for row in pq.read_table(path, columns=columns).to_pylist()
@@ -179,9 +187,7 @@ def read_tasks(path: Path) -> dict[int, str]:
     return dict(zip(table["task_index"].to_pylist(), table[sentences].to_pylist(), strict=True))
 
 
-def _span_v3(
-    root: Path, info: Mapping[str, Any], keys: Iterable[str], row: Mapping[str, Any]
-) -> Span:
+def _span_v3(root: Path, info: Mapping[str, Any], keys: list[str], row: Mapping[str, Any]) -> Span:
     videos: dict[str, tuple[Path, float]] = {}
     for key in keys:
         path = (info.get("video_path") or layout.VIDEO).format(
@@ -199,6 +205,12 @@ def _span_v3(
         data=root / data,
         videos=videos,
         tasks=tuple(row.get("tasks") or ()),
+        offsets=(int(row["dataset_from_index"]), int(row["dataset_to_index"])),
+        ends_s={
+            key: float(row[f"videos/{key}/to_timestamp"])
+            for key in keys
+            if row.get(f"videos/{key}/to_timestamp") is not None
+        },
     )
 
 

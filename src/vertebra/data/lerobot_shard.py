@@ -6,6 +6,7 @@ A shard is either whole (it has ``shard.json``, written last) or worthless.
 import io
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,12 @@ class ShardWriter:
         )
         self._frames += length
 
-    def close(self) -> None:
-        """Finish the files; the shard counts from here on."""
+    def close(self, notes: Mapping[str, Any] | None = None) -> None:
+        """Finish the files; the shard counts from here on.
+
+        Args:
+            notes: JSON values kept in ``shard.json`` under ``notes``.
+        """
         for writer in self._videos.values():
             writer.close()
         table = pa.concat_tables(self._rows) if self._rows else self._schema.empty_table()
@@ -112,6 +117,7 @@ class ShardWriter:
         described = {
             "frames": self._frames,
             "episodes": self._episodes,
+            "notes": dict(notes or {}),
             "histograms": {name: sums.tolist() for name, sums in self._histograms.items()},
         }
         write_bytes(self.directory / "shard.json", json.dumps(described).encode())
