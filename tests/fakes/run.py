@@ -286,14 +286,14 @@ def _rollout(
 ) -> EpisodeRecord:
     others = [t for t in scene["tasks"] if t != task]
     taken = task if rng.random() < hearing else others[rng.integers(len(others))]
-    touched = rng.random() < 0.95
+    touched = rng.random() < (1.0 if hearing == 1.0 else 0.95)
     done = touched and rng.random() < act
     outcome = Outcome.SUCCESS if done and taken == task else Outcome.TIMEOUT
     achieved = (taken[0],) if done else ()
     if done and rng.random() < 0.03:
         achieved = tuple(sorted({taken[0], others[0][0]}))
     error = ""
-    if rng.random() < 0.004:
+    if hearing < 1 and rng.random() < 0.004:
         outcome, achieved, error = Outcome.ERROR, (), "Traceback: the simulator diverged"
     words = {
         "asked": f"{task[1]} the {task[2]} box",
@@ -334,7 +334,7 @@ def _rollout(
 def _write_references(out: Path, plan: dict[str, Any]) -> None:
     rows: list[EpisodeRecord] = []
     rng = np.random.default_rng(77)
-    for name, act, hear in (("demonstrator", 0.995, 1.0), ("random", 0.02, 1 / 3)):
+    for name, act, hear in (("demonstrator", 0.9999, 1.0), ("random", 0.02, 1 / 3)):
         arm = FakeArm(name=name, recipe=name, family="control")
         rows += [
             replace(

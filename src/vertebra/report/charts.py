@@ -9,7 +9,9 @@ from typing import Any
 
 import altair as alt
 
-from vertebra.report.model import ENDINGS, Key, Page, Row
+from vertebra.report.cards import Key
+from vertebra.report.model import Page
+from vertebra.report.rows import ENDINGS, Row
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 TEXT_PX = 13
@@ -177,15 +179,18 @@ def _endings(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _differences(rows: Sequence[Row]) -> dict[str, Any]:
     names = list(dict.fromkeys(row["name"] for row in rows))
-    percent = [{**row, "name": row["name"]} for row in rows]
     scale = alt.Scale(domain=[-1, 1])
-    axis = alt.Axis(format="+.0%", values=[-1, -0.5, 0, 0.5, 1])
+    axis = alt.Axis(
+        values=[-1, -0.5, 0, 0.5, 1],
+        labelExpr="(datum.value > 0 ? '+' : datum.value < 0 ? '\u2212' : '') "
+        "+ abs(100 * datum.value)",
+    )
     measure = alt.Color(
         "measure:N",
         scale=alt.Scale(domain=["following", "success"], range=["#6a7fb5", "#8d8d94"]),
         legend=None,
     )
-    base = alt.Chart(_data(percent)).encode(
+    base = alt.Chart(_data(rows)).encode(
         y=alt.Y("name:N", title=None, sort=names, scale=alt.Scale(paddingInner=0.35)),
         yOffset=alt.YOffset("measure:N", sort=["following", "success"]),
         color=measure,
@@ -224,7 +229,13 @@ def _latency(rows: Sequence[Row], keys: Sequence[Key]) -> dict[str, Any]:
     ]
     chart = alt.layer(
         base.mark_rule(strokeWidth=2).encode(
-            x=alt.X("p50:Q", title="milliseconds a chunk", scale=scale), x2="p99:Q"
+            x=alt.X(
+                "p50:Q",
+                title="milliseconds a chunk",
+                scale=scale,
+                axis=alt.Axis(tickCount=6),
+            ),
+            x2="p99:Q",
         ),
         base.mark_tick(thickness=2, size=14).encode(x="p95:Q"),
         base.mark_tick(thickness=2, size=8).encode(x="p99:Q"),
@@ -240,7 +251,8 @@ def _ratios(rows: Sequence[Row], keys: Sequence[Key]) -> dict[str, Any]:
     top = max(1.2, 1.05 * max(row["high"] for row in rows))
     x = {
         "scale": alt.Scale(domain=[0, min(top, 3.0)], clamp=True),
-        "title": "error of the imagined frames / error of copying",
+        "title": "relative error (1 = copying)",
+        "axis": alt.Axis(tickCount=6, format=".1f"),
     }
     base = alt.Chart(_data(rows)).encode(
         y=alt.Y("name:N", title=None, sort=names), color=_colour(keys)

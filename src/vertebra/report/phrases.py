@@ -61,10 +61,11 @@ def signed(value: float) -> str:
 
 def basis(estimate: Estimate) -> str:
     """What a number rests on: ``n = 450, 3 seeds``."""
-    seeds = ""
-    if estimate.seeds:
-        seeds = f", {estimate.seeds}{THIN}seed{'s' if estimate.seeds != 1 else ''}"
-    return f"n{THIN}={THIN}{grouped(estimate.n)}{seeds}"
+    seeds = f"{estimate.seeds}{THIN}seed{'s' if estimate.seeds != 1 else ''}"
+    if estimate.seeds == estimate.n and not estimate.states:
+        return seeds
+    count = f"n{THIN}={THIN}{grouped(estimate.n)}"
+    return f"{count}, {seeds}" if estimate.seeds else count
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -77,8 +78,11 @@ def milliseconds(seconds: float | None) -> str:
 
 def milliseconds_range(estimate: Estimate) -> str:
     """The interval of a latency."""
-    if estimate.low is None or estimate.high is None:
+    if estimate.low is None and estimate.high is None:
         return "no interval"
+    if estimate.low is None or estimate.high is None:
+        known = estimate.low if estimate.high is None else estimate.high
+        return f"{'over' if estimate.high is None else 'under'} {milliseconds(known)}"
     digits = 0 if 1000 * estimate.high >= 100 else 1
     low, high = f"{1000 * estimate.low:.{digits}f}", f"{1000 * estimate.high:.{digits}f}"
     return f"{low}\u2009–\u2009{high}{THIN}ms"

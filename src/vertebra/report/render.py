@@ -17,7 +17,8 @@ try:
     from jinja2 import Environment, StrictUndefined
 
     from vertebra.report.charts import charts
-    from vertebra.report.model import ENDINGS, Page, build_page
+    from vertebra.report.model import Page, build_page
+    from vertebra.report.rows import ENDINGS
 except ImportError as error:
     raise MissingExtra("The report", "report") from error
 

@@ -17,7 +17,7 @@ def normal_quantile(level: float) -> float:
     return float(special.ndtri(0.5 + level / 2))
 
 
-def beta_quantile(share: float, a: float, b: float) -> float:
+def beta_quantile(share: float, a: int, b: int) -> float:
     """The ``share`` quantile of Beta(a, b)."""
     return float(special.betaincinv(a, b, share))
 

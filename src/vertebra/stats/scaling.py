@@ -63,7 +63,7 @@ class Curve:
     fewest: int
     most: int
 
-    def at(self, demonstrations: float, level: float = LEVEL) -> tuple[float, float, float]:
+    def at(self, demonstrations: int | float, level: float = LEVEL) -> tuple[float, float, float]:
         """Rate and its interval (value, low, high).
 
         Raises:

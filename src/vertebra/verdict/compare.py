@@ -32,12 +32,9 @@ FOLLOWING, SUCCESS = "following", "success"
 
 
 def records_of(run: Run, arm: str, demonstrations: int) -> list[EpisodeRecord]:
-    """All episodes of an arm's finished jobs at one number of demonstrations.
-
-    The seed of the job is what counts as the training seed.
-    """
+    """All episodes of an arm's finished jobs at one number of demonstrations."""
     return [
-        replace(record, seed=job.seed)
+        record
         for job in run.jobs
         if job.arm == arm and job.demonstrations == demonstrations
         for record in job.records
@@ -85,7 +82,7 @@ def _compare(run: Run, kind: str, measure: str, first: str, second: str) -> Comp
     missing = ""
     if estimate is None or estimate.seeds < SEEDS_REQUIRED:
         seeds = 0 if estimate is None else estimate.seeds
-        missing = f"{SEEDS_REQUIRED} training seeds finished on both sides; so far {seeds}"
+        missing = f"it takes {SEEDS_REQUIRED} training seeds finished on both sides, so far {seeds}"
     elif not estimate.excludes_zero:
         needed = seeds_needed(a, b)
         missing = (

@@ -24,8 +24,16 @@ def latencies(run: Run) -> tuple[Latency, ...]:
         )
         for arm in run.plan.arms
         if arm.name in run.latency
-        for stage, seconds in run.latency[arm.name].items()
+        for stage, seconds in sorted(
+            run.latency[arm.name].items(), key=lambda item: _place(item[0])
+        )
     )
+
+
+def _place(stage: str) -> tuple[int, str]:
+    """Stages in the order in which they run, the whole chunk last, unknown ones before it."""
+    order = {"prefix": 0, "video": 1, "action": 2, "chunk": 4}
+    return order.get(stage, 3), stage
 
 
 def cost(arm: str, demonstrations: int, jobs: Sequence[Job]) -> Cost:
@@ -89,11 +97,14 @@ def price(run: Run, arm: str) -> Price:
             f"{crossing.low:.0f}" if crossing.low is not None else f"under {counts[0] / 2:.0f}",
             f"{crossing.high:.0f}" if crossing.high is not None else f"over {2 * counts[-1]}",
         )
-        words = f"{crossing.demonstrations:.0f} (95 % interval {ends[0]} to {ends[1]})"
+        words = (
+            f"{crossing.demonstrations:.0f} (95 % interval {ends[0]} to {ends[1]}; "
+            f"{curve.cells} trainings)"
+        )
     elif curve.at(counts[-1])[2] < target:
-        words = f"> {counts[-1]}"
+        words = f"> {counts[-1]} ({curve.cells} trainings)"
     elif curve.at(counts[0])[1] > target:
-        words = f"< {counts[0]}"
+        words = f"< {counts[0]} ({curve.cells} trainings)"
     else:
         words = "cannot tell: the target is not between the rates that were measured"
     return Price(arm=arm, target=target, crossing=crossing, words=words)

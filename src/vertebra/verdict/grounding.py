@@ -13,9 +13,10 @@ from vertebra.stats.crossed import rate
 from vertebra.verdict.measure import followed, rollouts
 from vertebra.verdict.summary import Ending, Grounding, Matrix
 
-OUTSIDE = ("several", "another", "nothing", "error")
-"""Columns of a confusion matrix after the single asked ones: several tasks achieved at once, one
-task that was not among those asked in this state, no task, an error."""
+OUTSIDE = ("asked+", "several", "other", "nothing", "error")
+"""Columns of a confusion matrix after the single asked ones: the asked task and more, several tasks
+without the asked one, one task that was not among those asked in this state, no task, an error.
+The following rate is the diagonal and ``asked+``."""
 
 ENDINGS = (
     "followed",
@@ -118,8 +119,8 @@ def _column(record: EpisodeRecord, names: Mapping[str, str]) -> str:
     if not record.achieved:
         return "nothing"
     if len(record.achieved) > 1:
-        return "several"
-    return names.get(next(iter(record.achieved)), "another")
+        return "asked+" if record.task in record.achieved else "several"
+    return names.get(next(iter(record.achieved)), "other")
 
 
 def _matrix(rows: tuple[str, ...], counts: Counter[tuple[str, str]]) -> Matrix:

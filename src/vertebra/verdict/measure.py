@@ -6,6 +6,7 @@ task is among the achieved tasks of the record.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.task import Outcome
@@ -17,6 +18,9 @@ from vertebra.verdict.summary import CANNOT_TELL, Condition, Figure, Imagination
 CONDITIONS = ("asked", "paraphrase", "blank", "nonsense")
 HEADLINE_SPLIT = "layout"
 ALL = "all"
+OFFLINE_ORDER = ("action_error", "sensitivity", "directional")
+COUNTS = ("frames", "windows", "n")
+"""Names under which an evaluation without a simulator may say on how many samples it rests."""
 SEEDS_REQUIRED = 3
 """Training seeds below which nothing is put into words about a recipe."""
 
@@ -161,14 +165,19 @@ def _beats_copying(ratio: Estimate) -> str:
 def offline(jobs: Sequence[Job]) -> tuple[Figure, ...]:
     """Figures of an evaluation without a simulator: mean and t interval over training seeds."""
     parts = [job.offline for job in jobs if job.offline]
-    names = dict.fromkeys(name for part in parts for name in part)
+    found = {name for part in parts for name in part if name not in COUNTS}
+    order = {name: place for place, name in enumerate(OFFLINE_ORDER)}
+    n = sum(int(part[name]) for part in parts for name in COUNTS if name in part)
     figures: list[Figure] = []
-    for name in names:
+    for name in sorted(found, key=lambda name: (order.get(name, len(order)), name)):
         values = [part[name] for part in parts if part.get(name) is not None]
         numbers = [
             float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)
         ]
         notes = dict.fromkeys(v for v in values if isinstance(v, str))
         if numbers or notes:
-            figures.append(Figure(name=name, estimate=t_mean(numbers), note="; ".join(notes)))
+            estimate = t_mean(numbers)
+            if estimate is not None and n:
+                estimate = replace(estimate, n=n)
+            figures.append(Figure(name=name, estimate=estimate, note="; ".join(notes)))
     return tuple(figures)

@@ -168,7 +168,7 @@ def read_run(directory: Path) -> Run:
     problems: list[str] = []
     for result in sorted((directory / "jobs").glob("*/result.json")):
         try:
-            job = _read_job(result.parent)
+            job = _read_job(result.parent, plan.hash)
         except (ValueError, KeyError, TypeError, OSError) as error:
             problems.append(f"{result.parent.name}: {type(error).__name__}: {error}")
             continue
@@ -210,12 +210,12 @@ def _slots(plain: Mapping[str, Any], arms: tuple[Arm, ...]) -> tuple[Slot, ...]:
     )
 
 
-def _read_job(folder: Path) -> Job:
+def _read_job(folder: Path, plan: str) -> Job:
     spec: Mapping[str, Any] = read_json(folder / "job.json")
     result: Mapping[str, Any] = read_json(folder / "result.json")
     if result.get("version") != RESULT_VERSION:
         raise ValueError(f"result.json has version {result.get('version')!r}, not {RESULT_VERSION}")
-    return Job(
+    job = Job(
         id=folder.name,
         arm=spec["arm"],
         demonstrations=int(spec["demonstrations"]),
@@ -226,6 +226,25 @@ def _read_job(folder: Path) -> Job:
         offline=result.get("offline"),
         records=_read_records(folder / "records.jsonl"),
     )
+    _require_own_records(job, plan)
+    return job
+
+
+def _require_own_records(job: Job, plan: str) -> None:
+    """Refuse episodes of another plan or job, and episodes that are counted twice."""
+    expected = (plan, job.arm, job.demonstrations, job.seed)
+    for record in job.records:
+        found = (record.pilot, record.arm, record.demonstrations, record.seed)
+        if found != expected:
+            raise ValueError(
+                f"an episode is of (plan, arm, demonstrations, seed) {found}, expected {expected}"
+            )
+    keys = [
+        (r.split, r.initial_state, r.scene_seed, r.task, r.condition, r.instruction)
+        for r in job.records
+    ]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"{len(keys) - len(set(keys))} of {len(keys)} episodes appear twice")
 
 
 def _read_records(path: Path) -> tuple[EpisodeRecord, ...]:

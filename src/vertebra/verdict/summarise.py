@@ -1,6 +1,7 @@
 """From a run to its summary."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vertebra.stats.crossed import rate
 from vertebra.verdict.compare import comparisons, records_of
@@ -86,5 +87,6 @@ def _references(run: Run) -> tuple[Reference, ...]:
         chosen, split = headline([record for record in run.references if record.arm == arm])
         estimate = rate(rollouts(chosen, succeeded))
         if estimate is not None:
-            found.append(Reference(arm=arm, success=estimate, split=split))
+            unseeded = replace(estimate, seeds=0, method="t over initial states")
+            found.append(Reference(arm=arm, success=unseeded, split=split))
     return tuple(found)

@@ -49,7 +49,8 @@ class Matrix:
 
     Attributes:
         rows: What was asked.
-        columns: What was achieved; the last are ``several``, ``another``, ``nothing``, ``error``.
+        columns: What was achieved: the rows again, then ``asked+``, ``several``, ``other``,
+            ``nothing`` and ``error``.
         counts: Rollouts, [row][column].
     """
 

@@ -21,21 +21,27 @@ COMPETENT = 0.2
 
 
 def percent(estimate: Estimate) -> str:
-    """A rate with interval and n: ``72 % (60 to 81 %, n = 450, 3 seeds)``."""
-    return f"{100 * estimate.value:.0f} % ({_ends(estimate, '%')}{_basis(estimate)})"
+    """A rate with interval and n: ``72 % (95 % interval 60 to 81 %; n = 450, 3 seeds)``."""
+    return f"{100 * estimate.value:.0f} % ({_interval(estimate, ' %')}; {_basis(estimate)})"
 
 
 def points(estimate: Estimate) -> str:
-    """A difference of rates in percentage points, with sign, interval and n."""
-    return f"{100 * estimate.value:+.0f} points ({_ends(estimate, 'points')}{_basis(estimate)})"
+    """A difference of rates: ``+42 points (95 % interval +25 to +58; n = 450, 3 seeds)``."""
+    return f"{_signed(estimate.value)} points ({_interval(estimate, '')}; {_basis(estimate)})"
 
 
-def _ends(estimate: Estimate, unit: str) -> str:
+def _interval(estimate: Estimate, unit: str) -> str:
     if estimate.low is None or estimate.high is None:
-        return "no interval, "
-    sign = "+" if unit == "points" else ""
-    low, high = format(100 * estimate.low, f"{sign}.0f"), format(100 * estimate.high, f"{sign}.0f")
-    return f"{100 * estimate.level:.0f} % interval {low} to {high} {unit}, "
+        return "no interval"
+    if unit:
+        ends = f"{100 * estimate.low:.0f} to {100 * estimate.high:.0f}{unit}"
+    else:
+        ends = f"{_signed(estimate.low)} to {_signed(estimate.high)}"
+    return f"{100 * estimate.level:.0f} % interval {ends}"
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.0f}".replace("-", "\u2212")
 
 
 def _basis(estimate: Estimate) -> str:
@@ -44,17 +50,18 @@ def _basis(estimate: Estimate) -> str:
 
 
 def running(run: Run) -> tuple[str, ...]:
-    """What is not finished, one sentence an arm and number of demonstrations."""
+    """What is not finished, one phrase an arm and number of demonstrations."""
     done = {(job.arm, job.demonstrations, job.seed) for job in run.jobs}
     groups: dict[tuple[str, int], list[bool]] = {}
     for slot in run.plan.slots:
         groups.setdefault((slot.arm, slot.demonstrations), []).append(
             (slot.arm, slot.demonstrations, slot.seed) in done
         )
+    open_seeds = {group: states.count(False) for group, states in groups.items()}
     return tuple(
-        f"{arm} at {count} demonstrations: {sum(states)} of {len(states)} training seeds finished"
-        for (arm, count), states in groups.items()
-        if not all(states)
+        f"{arm} at {count} demonstrations ({left} of {len(groups[arm, count])} seeds)"
+        for (arm, count), left in open_seeds.items()
+        if left
     )
 
 
@@ -80,8 +87,9 @@ def verdict(
     if not any(point.episodes for point in found):
         return _offline(run.plan, found, left)
     sides = [c for c in comparisons if c.kind == "sides"]
-    about = [_about_arm(point, comparisons) for point in _largest(found) if not point.blind]
-    tail = ["Still open: " + "; ".join(left) + "."] if left else []
+    largest = _largest(found)
+    about = [_about_arm(point, largest, comparisons) for point in largest if not point.blind]
+    tail = ["Still to come: " + ", ".join(left) + "."] if left else []
     if not sides:
         return Verdict(
             word=CANNOT_TELL,
@@ -92,14 +100,27 @@ def verdict(
         )
     pair = [c for c in sides if (c.first, c.second) == (sides[0].first, sides[0].second)]
     word, headline = _between(pair)
+    basis = _pair_basis(word, pair)
     others = [_line(c) for c in sides if c not in pair]
     return Verdict(
         word=word,
         first=pair[0].first,
         second=pair[0].second,
         headline=headline,
-        sentences=(*about, *others, *tail),
+        sentences=(*basis, *about, *others, *tail),
     )
+
+
+def _pair_basis(word: str, pair: Sequence[Comparison]) -> list[str]:
+    """What the headline rests on: the paired differences, and what is missing."""
+    sentences = [
+        f"{c.first} minus {c.second} in {_measure(c)}: {points(c.difference)}, paired."
+        for c in pair
+        if c.difference is not None and c.difference.seeds >= SEEDS_REQUIRED
+    ]
+    if word == CANNOT_TELL and sentences and pair[0].missing:
+        sentences.append(_sentence(pair[0].missing))
+    return sentences
 
 
 def _largest(found: Sequence[Point]) -> list[Point]:
@@ -116,31 +137,54 @@ def _between(pair: Sequence[Comparison]) -> tuple[str, str]:
     first, second = pair[0].first, pair[0].second
     favours = {c.word for c in pair} - {CANNOT_TELL}
     if favours == {BETTER_FIRST}:
-        return BETTER_FIRST, f"{first} is better than {second} here: " + _evidence(pair)
+        return BETTER_FIRST, f"{first} is better than {second} here: it {_gains(pair, 1)}."
     if favours == {BETTER_SECOND}:
-        return BETTER_SECOND, f"{second} is better than {first} here: " + _evidence(pair)
+        return BETTER_SECOND, f"{second} is better than {first} here: it {_gains(pair, -1)}."
     if len(favours) == 2:
         return CANNOT_TELL, (
-            f"Cannot tell whether {first} or {second} is better: each wins one measure "
-            f"({_evidence(pair)[:-1]})."
+            f"Cannot tell whether {first} or {second} is better: each wins one measure."
         )
     estimate = pair[0].difference
     if estimate is None or estimate.seeds < SEEDS_REQUIRED:
         return CANNOT_TELL, (
-            f"Cannot tell yet whether {first} or {second} is better: it takes {pair[0].missing}."
+            f"Cannot tell yet whether {first} or {second} is better: {pair[0].missing}."
         )
+    lead = f"Cannot tell whether {first} or {second} is better"
+    if estimate.low is None or estimate.high is None or estimate.excludes_zero:
+        return CANNOT_TELL, f"{lead}: {pair[0].missing}."
     return CANNOT_TELL, (
-        f"Cannot tell whether {first} or {second} is better: {first} minus {second} is "
-        f"{points(estimate)} in following instructions, and {pair[0].missing}."
+        f"{lead}: {first} follows {_more(estimate.value)} of the instructions, but with "
+        f"{estimate.seeds} training seeds anything from {_signed(estimate.low)} to "
+        f"{_signed(estimate.high)} points would be no surprise."
     )
 
 
-def _evidence(pair: Sequence[Comparison]) -> str:
-    decided = [c for c in pair if c.word != CANNOT_TELL and c.difference is not None]
-    parts = [
-        f"{points(c.difference)} in {_measure(c)}" for c in decided if c.difference is not None
-    ]
-    return f"{pair[0].first} minus {pair[0].second} is " + " and ".join(parts) + "."
+def _more(share: float) -> str:
+    size = f"{abs(100 * share):.0f} points"
+    if size == "0 points":
+        return "as many"
+    return f"{size} more" if share > 0 else f"{size} fewer"
+
+
+def _gains(pair: Sequence[Comparison], sign: int) -> str:
+    """What the better side wins, seen from that side."""
+    verbs = {
+        FOLLOWING: "follows {} points more of the instructions",
+        SUCCESS: "succeeds {} points more often",
+    }
+    parts: list[str] = []
+    for c in pair:
+        d = c.difference
+        if c.word == CANNOT_TELL or d is None or d.low is None or d.high is None:
+            continue
+        low, high = sorted((sign * d.low, sign * d.high))
+        text = verbs[c.measure].format(f"{100 * sign * d.value:.0f}")
+        parts.append(f"{text} (95 % interval {100 * low:.0f} to {100 * high:.0f})")
+    return " and ".join(parts)
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:] + "."
 
 
 def _measure(c: Comparison) -> str:
@@ -153,37 +197,40 @@ def _line(c: Comparison) -> str:
     return f"{c.first} minus {c.second} in {_measure(c)}: {known}; {c.word}{tail}."
 
 
-def _about_arm(point: Point, comparisons: Sequence[Comparison]) -> str:
-    """One sentence about a sighted arm: does it act, does it listen."""
+def _about_arm(point: Point, largest: Sequence[Point], comparisons: Sequence[Comparison]) -> str:
+    """Whether a sighted arm listens, in one or two sentences."""
     if point.success is None or point.grounding is None:
         return f"{point.arm}: no swapped rollouts, so whether it listens was not measured."
-    facts = (
-        f"{point.arm} does what it is asked in {percent(point.grounding.following)} of the swapped "
-        f"rollouts at {point.demonstrations} demonstrations"
-    )
     twin = [c for c in comparisons if c.kind == "twin" and c.first == point.arm]
-    if point.success.value < COMPETENT:
-        judged = (
-            f"it succeeds in {percent(point.success)}, so it has not learnt to act within this "
-            "budget, and that it does not follow says nothing about its backbone"
+    own = f"{100 * point.grounding.following.value:.0f} %"
+    swapped = f"{point.grounding.following.n} swapped rollouts"
+    against = ""
+    for blind in largest:
+        if blind.blind and blind.recipe == point.recipe and blind.grounding:
+            against = f", its blind twin in {100 * blind.grounding.following.value:.0f} %"
+    does = f"it does what it is asked in {own} of {swapped}{against}"
+    gains = " and ".join(
+        f"{points(c.difference)} in {_measure(c)}"
+        for c in twin
+        if c.difference is not None and c.difference.seeds >= SEEDS_REQUIRED
+    )
+    gains = f" The difference is {gains}." if gains else ""
+    if twin and all(c.word == BETTER_FIRST for c in twin):
+        text = f"{point.arm} listens: {does}.{gains}"
+    elif point.success.value < COMPETENT:
+        text = (
+            f"{point.arm} has not learnt to act within this budget: it succeeds in "
+            f"{percent(point.success)}. What it follows says nothing about its backbone."
         )
     elif not twin:
-        judged = "without a blind twin it cannot be told whether it reads the words"
-    elif all(c.word == BETTER_FIRST for c in twin):
-        gained = " and ".join(
-            f"{points(c.difference)} in {_measure(c)}" for c in twin if c.difference is not None
-        )
-        judged = f"it listens: over its blind twin it gains {gained}"
+        text = f"Without a blind twin it cannot be told whether {point.arm} listens: {does}."
     else:
-        open_one = next(c for c in twin if c.word != BETTER_FIRST)
-        judged = f"cannot tell whether it listens: {open_one.missing or _line(open_one)}"
-    improving = ""
+        missing = next(c.missing or "the twin does better" for c in twin if c.word != BETTER_FIRST)
+        text = f"Cannot tell whether {point.arm} listens: {does}.{gains} {_sentence(missing)}"
     if point.still_improving:
-        improving = (
-            f" {point.still_improving} of its {len(point.jobs)} trainings were still improving "
-            "when the budget ended."
-        )
-    return f"{facts}; {judged}.{improving}"
+        many = f"{point.still_improving} of its {len(point.jobs)} trainings"
+        text += f" {'Its training' if len(point.jobs) == 1 else many} still improved at the end."
+    return text
 
 
 def _offline(plan: Plan, found: Sequence[Point], left: Sequence[str]) -> Verdict:
@@ -198,7 +245,7 @@ def _offline(plan: Plan, found: Sequence[Point], left: Sequence[str]) -> Verdict
         "Priors learnt on the built-in table-top mean nothing on this data.",
     ]
     if left:
-        sentences.append("Still open: " + "; ".join(left) + ".")
+        sentences.append("Still to come: " + ", ".join(left) + ".")
     return Verdict(
         word=CANNOT_TELL,
         first=names[0] if len(names) > 1 else "",

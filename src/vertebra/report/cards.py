@@ -1,0 +1,170 @@
+"""The first screen: one card a sighted arm, with its three numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from vertebra.report import phrases
+from vertebra.stats.interval import Estimate
+from vertebra.verdict.run import Arm
+from vertebra.verdict.summary import Point, Summary
+
+PALETTE = {
+    "vla": ("#3f76bd", "#2a9d9d", "#7a6bc4"),
+    "wam": ("#cf6a2c", "#b8457a", "#a8851f"),
+    "hybrid": ("#4d8f4a", "#2f8f6f"),
+    "control": ("#7d7f87", "#9a8f80"),
+}
+"""Colours of the arms of a family in the order of the plan; readable on white and on black."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key:
+    """How an arm is drawn: colour, and a hollow mark for blind twins."""
+
+    name: str
+    colour: str
+    blind: bool
+    family: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One large number of a card.
+
+    Attributes:
+        label: What it is.
+        value: As written.
+        interval: Its interval as written, or why there is none.
+        basis: What it rests on.
+        track: Positions in [0, 100] of low, value and high on a bar, or ``None``.
+        twin: Position of the blind twin on the same bar, or ``None``.
+    """
+
+    label: str
+    value: str
+    interval: str
+    basis: str
+    track: tuple[float, float, float] | None
+    twin: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A sighted arm on the first screen."""
+
+    key: Key
+    family: str
+    demonstrations: str
+    measures: tuple[Measure, ...]
+    flags: tuple[str, ...]
+
+
+def arm_keys(arms: Sequence[Arm]) -> tuple[Key, ...]:
+    """A twin has the colour of its recipe; recipes take the colours of their family in turn."""
+    colours: dict[str, str] = {}
+    for arm in arms:
+        palette = PALETTE.get(arm.family, PALETTE["control"])
+        taken = sum(colour in palette for colour in colours.values())
+        colours.setdefault(arm.recipe, palette[taken % len(palette)])
+    return tuple(
+        Key(name=arm.name, colour=colours[arm.recipe], blind=arm.blind, family=arm.family)
+        for arm in arms
+    )
+
+
+def card(key: Key, point: Point | None, largest: Mapping[str, Point], summary: Summary) -> Card:
+    """The card of one arm; ``largest`` holds each arm at its most demonstrations."""
+    if point is None:
+        return Card(
+            key=key,
+            family=phrases.FAMILIES.get(key.family, key.family),
+            demonstrations="not finished yet",
+            measures=(),
+            flags=(),
+        )
+    twin = next((p for p in largest.values() if p.blind and p.recipe == point.recipe), None)
+    flags: list[str] = []
+    if len(point.jobs) < point.seeds_planned:
+        flags.append(f"{len(point.jobs)} of {point.seeds_planned} training seeds finished")
+    if len(point.jobs) == 1 and point.episodes:
+        flags.append("one training seed: the intervals speak of this checkpoint only")
+    if point.still_improving:
+        flags.append(
+            f"{point.still_improving} of {len(point.jobs)} trainings still improving at the end"
+        )
+    if point.errors:
+        flags.append(f"{point.errors} of {point.episodes} episodes ended in an error (counted)")
+    return Card(
+        key=key,
+        family=phrases.FAMILIES.get(key.family, key.family),
+        demonstrations=f"{phrases.grouped(point.demonstrations)} demonstrations",
+        measures=tuple(_measures(point, twin, summary)),
+        flags=tuple(flags),
+    )
+
+
+def _measures(point: Point, twin: Point | None, summary: Summary) -> list[Measure]:
+    found: list[Measure] = []
+    if point.grounding is not None:
+        blind = twin.grounding.following.value if twin and twin.grounding else None
+        found.append(_share("Follows the instruction", point.grounding.following, blind))
+    if point.success is not None:
+        where = phrases.SPLITS.get(point.success_split, point.success_split)
+        blind = twin.success.value if twin and twin.success else None
+        found.append(_share(f"Succeeds, {where}", point.success, blind))
+    found += [
+        Measure(
+            label=phrases.OFFLINE.get(figure.name, figure.name),
+            value=f"{figure.estimate.value:.3g}",
+            interval=_figure_interval(figure.estimate),
+            basis=phrases.basis(figure.estimate),
+            track=None,
+            twin=None,
+        )
+        for figure in point.offline
+        if figure.estimate is not None
+    ]
+    found.append(_latency_measure(point.arm, summary))
+    return found
+
+
+def _share(label: str, estimate: Estimate, twin: float | None) -> Measure:
+    track = None
+    if estimate.low is not None and estimate.high is not None:
+        track = (100 * estimate.low, 100 * estimate.value, 100 * estimate.high)
+    return Measure(
+        label=label,
+        value=phrases.percent(estimate.value),
+        interval=phrases.percent_range(estimate),
+        basis=phrases.basis(estimate),
+        track=track,
+        twin=None if twin is None else 100 * twin,
+    )
+
+
+def _figure_interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return estimate.method
+    return f"{estimate.low:.3g}\u2009–\u2009{estimate.high:.3g}"
+
+
+def _latency_measure(arm: str, summary: Summary) -> Measure:
+    stages = [row for row in summary.latency if row.arm == arm]
+    whole = next((row for row in stages if row.stage == "chunk"), None)
+    if whole is None or whole.p50_s is None:
+        return Measure(
+            label="Latency of a chunk, median",
+            value=phrases.NO_NUMBER,
+            interval="timed last, with nothing else running",
+            basis="",
+            track=None,
+            twin=None,
+        )
+    return Measure(
+        label="Latency of a chunk, median",
+        value=phrases.milliseconds(whole.p50_s.value),
+        interval=phrases.milliseconds_range(whole.p50_s),
+        basis=phrases.basis(whole.p50_s),
+        track=None,
+        twin=None,
+    )
