@@ -14,8 +14,11 @@ from vertebra.envs.tabletop.environment import STEP_M, Tool
 from vertebra.envs.tabletop.tasks import LINE, Body, Goal, World, goal_of, holds
 from vertebra.spec.task import Task
 
-_CLEARANCE_M = 0.095
-_SLOPE = 2.0
+_OVER_M = 0.065
+"""Height above the grasp at which the tool travels, so that the tips pass over every object."""
+_CARRY_M = 0.075
+"""Height above the support at which an object is carried."""
+_PUSH_Z_M = 0.022
 
 
 class Demonstrator:
@@ -58,32 +61,25 @@ def demonstrated_action(goal: Goal, world: World, tool: Tool) -> NDArray[np.floa
 
 def _carry(goal: Goal, world: World, tool: Tool) -> NDArray[np.float32]:
     body = world.bodies[goal.target]
-    grasp = body.position + np.array([0.0, 0.0, _grasp_offset(body)])
     place, support = _destination(goal, world, body)
     off_goal = float(np.linalg.norm(body.position[:2] - place))
-    arrived = goal.skill != "lift" and off_goal < 0.012 and body.bottom - support < 0.010
-    if arrived:
-        return _action(tool, tool.target + np.array([0.0, 0.0, 0.0]), opened=True)
-    aligned = float(np.linalg.norm(tool.position[:2] - grasp[:2]))
-    level = float(tool.position[2] - grasp[2])
-    around = aligned < 0.014 and abs(level) < 0.014
-    gripped = around and tool.width < 2 * _half_width(body) + 0.004 and body.touched
+    if goal.skill != "lift" and off_goal < 0.012 and body.bottom - support < 0.008:
+        free = np.clip((tool.width - 2.0 * body.radius) / 0.01, 0.0, 1.0)
+        return _action(tool, tool.target + np.array([0.0, 0.0, free * STEP_M]), opened=True)
+    grasp = body.position + np.array([0.0, 0.0, max(0.0, body.half_height - 0.027)])
+    off = np.abs(tool.position - grasp)
+    around = bool((off < (0.014, 0.010, 0.014)).all())
+    gripped = body.fingers == 2 and off.max() < 0.03
     if not gripped:
-        return _descend(tool, grasp, opened=not around)
-    ride = tool.position[2] - body.bottom
+        distance = float(np.linalg.norm(tool.target[:2] - grasp[:2]))
+        height = grasp[2] + _OVER_M * _funnel(distance, 0.0125)
+        return _glide(tool, grasp[:2], float(height), 0.05, opened=not around)
     if goal.skill == "lift":
-        aim = np.array([*tool.target[:2], tool.target[2] + STEP_M])
-        return _action(tool, aim, opened=False)
+        return _action(tool, tool.target + np.array([0.0, 0.0, STEP_M]), opened=False)
     shift = place - body.position[:2]
-    distance = float(np.linalg.norm(shift))
-    height = support + ride + 0.003 + np.clip(_SLOPE * (distance - 0.010), 0.0, _CLEARANCE_M)
-    return _glide(tool, tool.position[:2] + shift, float(height), opened=False)
-
-
-def _descend(tool: Tool, grasp: NDArray[np.float64], *, opened: bool) -> NDArray[np.float32]:
-    distance = float(np.linalg.norm(tool.target[:2] - grasp[:2]))
-    height = grasp[2] + np.clip(_SLOPE * (distance - 0.008), 0.0, _CLEARANCE_M)
-    return _glide(tool, grasp[:2], float(height), opened=opened)
+    height = support + tool.position[2] - body.bottom + 0.003
+    height += _CARRY_M * _funnel(float(np.linalg.norm(shift)), 0.018)
+    return _glide(tool, tool.position[:2] + shift, height, 0.09, opened=False)
 
 
 def _push(goal: Goal, world: World, tool: Tool) -> NDArray[np.float32]:
@@ -92,33 +88,31 @@ def _push(goal: Goal, world: World, tool: Tool) -> NDArray[np.float32]:
     spot = body.position[:2]
     end = place.position
     if place.kind == LINE:
-        end = np.array([place.position[0] + place.radius * 0.04, spot[1]])
-    ahead = end - spot
-    ahead = ahead / max(float(np.linalg.norm(ahead)), 1e-6)
+        end = np.array([place.position[0] + place.radius * 0.05, spot[1]])
+    ahead = (end - spot) / max(float(np.linalg.norm(end - spot)), 1e-6)
     aside = np.array([-ahead[1], ahead[0]])
+    offset = tool.position[:2] - spot
+    lateral, gap = float(offset @ aside), float(-(offset @ ahead)) - body.radius
+    # Low in a bay behind the object, high everywhere else, forward only when in line with it.
+    off_bay = float(np.hypot(max(0.0, abs(lateral) - 0.016), max(0.0, -gap, gap - 0.045)))
+    height = _PUSH_Z_M + 0.075 * _funnel(off_bay, 0.015)
+    ready = 1.0 - _funnel(float(np.hypot(off_bay, lateral)), 0.016)
+    ready *= 1.0 - _funnel(max(0.0, float(tool.position[2]) - _PUSH_Z_M), 0.02)
     behind = spot - ahead * (body.radius + 0.024)
-    offset = tool.target[:2] - spot
-    lateral = float(offset @ aside)
-    gap = float(-(offset @ ahead)) - body.radius
-    low = 0.022
-    # Off the lane or ahead of the object: high. Behind it and on the lane: low, and forward.
-    off_lane = np.hypot(lateral, max(0.0, 0.012 - gap) if abs(lateral) > 0.02 else 0.0)
-    height = low + float(np.clip(_SLOPE * (off_lane - 0.008), 0.0, _CLEARANCE_M))
-    if (gap < 0.002 and tool.position[2] > 0.045) or gap < -0.02:
-        height = max(height, low + _CLEARANCE_M)
-    ready = float(np.clip(1.0 - abs(lateral) / 0.02, 0.0, 1.0))
-    ready *= float(np.clip(1.0 - (tool.position[2] - low - 0.005) / 0.03, 0.0, 1.0))
-    ready *= float(gap > -0.02)
-    forward = tool.target[:2] + ahead * 0.034 - aside * lateral
-    aim = (1.0 - ready) * behind + ready * forward
-    return _glide(tool, aim, height, opened=False)
+    forward = tool.target[:2] + 0.034 * ahead - lateral * aside
+    return _glide(tool, (1.0 - ready) * behind + ready * forward, height, 0.05, opened=False)
+
+
+def _funnel(distance: float, width: float) -> float:
+    """0 at no distance, 1 beyond some two widths, smooth between."""
+    return 1.0 - float(np.exp(-((distance / width) ** 2)))
 
 
 def _glide(
-    tool: Tool, aim: NDArray[np.float64], height: float, *, opened: bool
+    tool: Tool, aim: NDArray[np.float64], height: float, band: float, *, opened: bool
 ) -> NDArray[np.float32]:
-    """Move towards a place, but sideways only as far as the tool is high enough."""
-    lack = float(np.clip((height - tool.target[2]) / 0.05, 0.0, 1.0))
+    """Move towards a place; sideways ever slower the lower the tool is, and not ``band`` below."""
+    lack = float(np.clip((height - tool.target[2]) / band, 0.0, 1.0))
     shift = aim - tool.target[:2]
     length = float(np.linalg.norm(shift))
     shift = shift * min(1.0, STEP_M / max(length, 1e-9)) * (1.0 - lack)
@@ -138,11 +132,3 @@ def _destination(goal: Goal, world: World, body: Body) -> tuple[NDArray[np.float
         below = world.bodies[goal.destination]
         return below.position[:2], float(below.position[2]) + below.half_height
     return body.position[:2], 0.0
-
-
-def _half_width(body: Body) -> float:
-    return body.radius
-
-
-def _grasp_offset(body: Body) -> float:
-    return max(0.0, body.half_height - 0.027)

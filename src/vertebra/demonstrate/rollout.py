@@ -14,7 +14,7 @@ from vertebra.spec.seeds import seed_at
 from vertebra.spec.task import InitialState, Task
 
 DISTURBED_SHARE = 0.3
-DISTURBANCE = 0.35
+DISTURBANCE = 0.3
 """Standard deviation of the disturbance of the executed action, in action units."""
 
 

@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from vertebra.envs.tabletop.model import FINGER_TRAVEL_M, scene_xml
+from vertebra.envs.tabletop.model import FINGER_TRAVEL_M, half_height, scene_xml
 from vertebra.envs.tabletop.render import RayRenderer, View, project
 from vertebra.envs.tabletop.scene import (
     LINE_X_M,
@@ -33,7 +33,7 @@ RATE_HZ = 10.0
 ENTITIES = 10
 """Slots of the pointing labels."""
 CAMERAS = ("front", "wrist")
-LOW_M, HIGH_M = np.array([-0.23, -0.20, 0.016]), np.array([0.23, 0.21, 0.26])
+LOW_M, HIGH_M = np.array([-0.27, -0.25, 0.016]), np.array([0.27, 0.27, 0.26])
 _STEPS = {"lift": 25, "push": 35, "put": 45, "stack": 45, "chain": 90}
 _SUBSTEPS, _LOOKS = 10, 2
 
@@ -318,13 +318,12 @@ class _Episode:
         bodies: dict[str, Body] = {}
         for item in self._scene.objects:
             body = self._data.body(item.name)
-            radius, half = SHAPES[item.kind]
             bodies[item.name] = Body(
                 position=body.xpos.copy(),
-                half_height=half,
-                radius=radius,
+                half_height=half_height(item.kind, body.xmat[6:9]),
+                radius=SHAPES[item.kind][0],
                 speed=float(np.linalg.norm(body.cvel[3:])),
-                touched=item.name in touched,
+                fingers=len(touched.get(item.name, ())),
             )
         places = {
             item.name: Place(

@@ -1,9 +1,14 @@
 """The physical model of a scene, as MuJoCo XML."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vertebra.envs.tabletop.scene import COLOURS, SHAPES, Item, Scene
 
 FINGER_TRAVEL_M = 0.040
 """Each finger moves this far from the middle."""
+CROSS_ARM_M = 0.011
+"""Half-width of the arms of a cross."""
 TIP_BELOW_TOOL_M = 0.014
 """The finger tips reach this far below the tool point."""
 
@@ -80,10 +85,13 @@ def _object(item: Item) -> str:
     geoms = {
         "cube": [f'type="box" size="{radius} {radius} {half}" mass="0.05"'],
         "ball": [f'type="sphere" size="{radius}" mass="0.05" condim="6" friction="0.6 0.01 0.008"'],
-        "cylinder": [f'type="cylinder" size="{radius} {half}" mass="0.05"'],
+        "cylinder": [
+            f'type="cylinder" size="{radius} {half}" mass="0.05" condim="6" '
+            'friction="0.6 0.01 0.003"'
+        ],
         "cross": [
-            f'type="box" size="{radius} 0.011 {half}" mass="0.025"',
-            f'type="box" size="0.011 {radius} {half}" mass="0.025"',
+            f'type="box" size="{radius} {CROSS_ARM_M} {half}" mass="0.025"',
+            f'type="box" size="{CROSS_ARM_M} {radius} {half}" mass="0.025"',
         ],
     }[item.kind]
     body = "".join(
@@ -93,3 +101,22 @@ def _object(item: Item) -> str:
         f'<body name="{item.name}" pos="{item.x} {item.y} {half}" euler="0 0 '
         f'{item.yaw * 57.29577951308232}"><freejoint/>{body}</body>'
     )
+
+
+def half_height(shape: str, up: NDArray[np.float64]) -> float:
+    """Vertical half-size of a turned object in metres.
+
+    Args:
+        shape: One of ``SHAPES``.
+        up: float64 [3], the world's vertical in the frame of the object.
+    """
+    radius, half = SHAPES[shape]
+    x, y, z = np.abs(up)
+    if shape == "ball":
+        return radius
+    if shape == "cylinder":
+        return float(half * z + radius * np.sqrt(max(0.0, 1.0 - z * z)))
+    if shape == "cross":
+        wide, narrow = max(x, y), min(x, y)
+        return float(half * z + radius * wide + CROSS_ARM_M * narrow)
+    return float(half * z + radius * (x + y))

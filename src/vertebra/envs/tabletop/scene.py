@@ -24,7 +24,7 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 SHAPES: dict[str, tuple[float, float]] = {
     "cube": (0.027, 0.027),
     "ball": (0.028, 0.028),
-    "cylinder": (0.025, 0.034),
+    "cylinder": (0.026, 0.030),
     "cross": (0.031, 0.020),
 }
 """Shape to (horizontal half-size, half-height) in metres."""
@@ -36,7 +36,7 @@ PLATE_RADIUS_M = 0.045
 ZONE_HALF_M = 0.048
 LINE_X_M = 0.155
 X_RANGE, Y_RANGE = (-0.185, 0.185), (-0.135, 0.150)
-TOOL_Z_M = 0.15
+TOOL_Z_M = 0.13
 _SPACING = {("object", "object"): 0.090, ("flat", "object"): 0.082, ("flat", "flat"): 0.102}
 
 

@@ -137,21 +137,21 @@ class Body:
 
     Attributes:
         position: float64 [3], centre.
-        half_height: Height of the centre when the object stands on the table.
-        radius: Horizontal half-size.
+        half_height: Vertical half-size in its present pose.
+        radius: Horizontal half-size when upright.
         speed: Linear speed in m/s.
-        touched: Whether a finger touches it now.
+        fingers: How many fingers touch it now.
     """
 
     position: NDArray[np.float64]
     half_height: float
     radius: float
     speed: float
-    touched: bool
+    fingers: int
 
     @property
     def bottom(self) -> float:
-        """Height of the lowest point above the table (for an upright object)."""
+        """Height of the lowest point above the table."""
         return float(self.position[2]) - self.half_height
 
 
@@ -212,14 +212,14 @@ def holds(goal: Goal, world: World) -> bool:
         below = world.bodies[goal.destination]
         gap = body.bottom - (float(below.position[2]) + below.half_height)
         near = np.linalg.norm(body.position[:2] - below.position[:2]) < 0.8 * below.radius
-        return bool(near and abs(gap) < 0.008 and not body.touched and body.speed < 0.1)
+        return bool(near and abs(gap) < 0.008 and not body.fingers and body.speed < 0.1)
     place = world.places[goal.destination]
     low = abs(body.bottom) < 0.012
     if place.kind == LINE:
         return bool(low and _distance(goal, world) <= 0.0)
     inside = _distance(goal, world) <= 0.0
     if goal.skill == "put":
-        return bool(low and inside and not body.touched and body.speed < 0.1)
+        return bool(low and inside and not body.fingers and body.speed < 0.1)
     return bool(low and inside)
 
 
