@@ -1,13 +1,14 @@
 """Joint attention between experts, run from the table.
 
-A stream's queries meet exactly the keys of the streams it sees, so what the table forbids is not masked
-out but never computed. Keys and values are cached as values and passed in again.
+A stream's queries meet exactly the keys of the streams it sees, so what the table forbids is not
+masked out but never computed. Keys and values are cached as values and passed in again.
 
 Shape letters: B batch, L tokens, H heads, K head width, D width.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -184,11 +185,8 @@ class JointAttention(nn.Module):
         return block.absorb(tokens, attended, own, context_bias)
 
     def _layer(self, name: str, layer: int) -> ExpertLayer:
-        layers = self.experts[self.joint.experts[name]]
-        assert isinstance(layers, nn.ModuleList)
-        block = layers[layer]
-        assert isinstance(block, ExpertLayer)
-        return block
+        layers = cast("nn.ModuleList", self.experts[self.joint.experts[name]])
+        return cast("ExpertLayer", layers[layer])
 
     def _bias(
         self, query: str, tokens: Mapping[str, Tensor], cache: Cache, seen: Seen
@@ -228,7 +226,7 @@ class JointAttention(nn.Module):
                 for name, n in ((query, length), (key, size))
             ]
             mask = pair_mask(reach, times[0].numpy(), times[1].numpy())
-            visible = torch.from_numpy(mask).to(device)[None, None]
+            visible = torch.as_tensor(mask, device=device)[None, None]
         copies = seen.copies.get(query, 1)
         if copies > 1 and key == query:
             own = torch.arange(copies, device=device).repeat_interleave(length // copies)

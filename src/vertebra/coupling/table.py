@@ -97,8 +97,8 @@ def problems(joint: Joint) -> list[str]:
             found.append(f"teacher '{stream.name}' copies '{stream.of}', which is not denoised")
         elif stream.name in closure(joint, stream.of):
             found.append(
-                f"'{stream.of}' reads its own clean copy '{stream.name}' (directly or through another "
-                "stream): the target would leak into the prediction"
+                f"'{stream.of}' reads its own clean copy '{stream.name}' (directly or through "
+                "another stream): the target would leak into the prediction"
             )
     return found
 

@@ -11,8 +11,9 @@ from torch.nn import functional as F
 def attend(q_BHLK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, bias: Tensor | None) -> Tensor:
     """softmax(q k / sqrt(K) + bias) v.
 
-    On the CPU the explicit form is used while gradients are recorded, because the backward pass of the
-    fused kernel is about four times slower there in bfloat16; elsewhere the fused kernel is used.
+    On the CPU the explicit form is used while gradients are recorded, because the backward pass of
+    the fused kernel is about four times slower there in bfloat16; elsewhere the fused kernel is
+    used.
 
     Args:
         q_BHLK: Queries.

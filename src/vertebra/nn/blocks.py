@@ -35,8 +35,8 @@ class ExpertLayer(nn.Module):
         head_width: Width of a head (shared by all experts).
         hidden: Hidden width of the MLP.
         context: Whether the layer also reads a context by cross-attention.
-        final: Whether nothing but keys and values is ever needed from the last layer, so that the rest
-            is not built.
+        final: Whether nothing but keys and values is ever needed from the last layer, so that the
+            rest is not built.
     """
 
     def __init__(

@@ -45,8 +45,8 @@ class NoisyTokens(nn.Module):
 class PixelTokens(nn.Module):
     """A convolutional stem: one token for each ``stride`` x ``stride`` pixels of one camera.
 
-    Four-pixel patches, one 3x3 convolution between them, then neighbouring patches are merged: fewer
-    and larger steps than a stack of strided convolutions, which is what a CPU likes.
+    Four-pixel patches, one 3x3 convolution between them, then neighbouring patches are merged:
+    fewer and larger steps than a stack of strided convolutions, which is what a CPU likes.
 
     Args:
         height: Image height in pixels, divisible by the stride.

@@ -67,7 +67,7 @@ class Passes:
         copies = [t for t in joint.named(Role.TEACHER) if joint.stream(t).of == name]
         if not copies:
             return kept
-        noisy = {copy: (value, one) for copy in copies}
+        noisy = dict.fromkeys(copies, (value, one))
         read, _ = self.network.read(None, noisy, cache=kept.cache, memory=kept.memory)
         return replace(kept, cache={**kept.cache, **read.cache})
 
@@ -109,7 +109,11 @@ class TrainedPolicy:
     def act(
         self, session: Session, observation: Observation, deadline_s: float | None = None
     ) -> tuple[Session, Act]:
-        """The next chunk. The schedule has a fixed length, so a deadline is refused, not ignored."""
+        """The next chunk.
+
+        Raises:
+            ValueError: For a deadline: the schedule has a fixed length, so it could not be kept.
+        """
         if deadline_s is not None:
             raise ValueError(
                 "This policy cannot shorten its schedule to meet a deadline; pass None."

@@ -78,8 +78,8 @@ def load_policy(directory: Path) -> TrainedPolicy:
     content = (directory / WEIGHTS).read_bytes()
     if hashlib.sha256(content).hexdigest() != plain["sha256"]:
         raise ValueError(
-            f"{directory / WEIGHTS} is not the file that {MANIFEST} describes (its SHA-256 differs): "
-            "it was damaged or replaced. Train again or restore it."
+            f"{directory / WEIGHTS} is not the file that {MANIFEST} describes (its SHA-256 "
+            "differs): it was damaged or replaced. Train again or restore it."
         )
     network = Network(
         Shape(

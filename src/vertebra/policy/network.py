@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vertebra.coupling.joint import HIDDEN, Cache, ExpertSize, JointAttention, Read, Seen
-from vertebra.nn.embeddings import NoisyTokens, PixelTokens, Words
 from vertebra.coupling.table import closure
+from vertebra.nn.embeddings import NoisyTokens, PixelTokens, Words
 from vertebra.policy.recipe import PIXEL_STREAMS, POINT
 from vertebra.policy.shape import Shape
 from vertebra.spec.streams import Role
@@ -243,16 +244,13 @@ class Network(nn.Module):
 
     def pixel_tokens(self, read: Read) -> Tensor:
         """Tokens of the first camera before the last layer [B, rows * columns, D]."""
-        name = self.shape.recipe.pixels
-        first = next(iter(self.cameras.values()))
-        assert isinstance(first, PixelTokens)
-        return read.tapped[name][:, : first.rows * first.columns]
+        rows, columns = self.grid
+        return read.tapped[self.shape.recipe.pixels][:, : rows * columns]
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of tokens of the first camera."""
-        first = next(iter(self.cameras.values()))
-        assert isinstance(first, PixelTokens)
+        first = cast("PixelTokens", next(iter(self.cameras.values())))
         return first.rows, first.columns
 
 

@@ -17,7 +17,8 @@ class Act:
 
     Attributes:
         chunk: float32 [horizon, action dims], in the units of ``Policy.makes``.
-        imagined: Camera name to uint8 [frames, height, width, 3] that the policy imagined, or empty.
+        imagined: Camera name to uint8 [frames, height, width, 3] that the policy imagined, or
+            empty.
         imagined_at_s: Seconds from now at which each imagined frame would be seen.
         stage_s: Stage name (``prefix``, ``video``, ``action``) to seconds.
         evaluations: Stage name to the number of network evaluations.

@@ -140,14 +140,14 @@ def _schedule_problems(recipe: Recipe) -> list[str]:
     if isinstance(schedule, ActionOnly) and unskippable:
         found.append(
             f"schedule ActionOnly never generates {sorted(unskippable)}, but the action reads it "
-            f"(it depends on {sorted(closure(joint, 'action'))}): use Together or VideoFirst, or take "
-            "it out of what the action sees"
+            f"(it depends on {sorted(closure(joint, 'action'))}): use Together or VideoFirst, or "
+            "take it out of what the action sees"
         )
     teachers_of = {joint.stream(name).of for name in joint.named(Role.TEACHER)}
     if isinstance(schedule, Together) and teachers_of & set(closure_of_teachers(joint)):
         found.append(
-            f"schedule Together never finishes {sorted(teachers_of)} before the action, but the action "
-            "reads its clean copy: use VideoFirst"
+            f"schedule Together never finishes {sorted(teachers_of)} before the action, but the "
+            "action reads its clean copy: use VideoFirst"
         )
     if isinstance(schedule, VideoFirst):
         if not [name for name in denoised if name != "action"]:

@@ -1,19 +1,22 @@
 """Fast-WAM: a video model that imagines while it is trained and does not while it acts.
 
-Idea: Future frames are predicted beside the actions in training, so the video weights keep learning how
-    scenes change; the action reads the first frame only, so acting needs no imagined frame.
-Source: arXiv:2603.16666; FastWAM src/fastwam/models/wan22/{fastwam,fastwam_joint,fastwam_idm}.py @ 45d8e14.
-Reads: FAST_WAM: the first frame. FAST_WAM_JOINT: also the noisy future. FAST_WAM_IDM: the first frame and
-    a clean copy of the future (the truth in training, the imagined one when acting).
-Schedule: one pass over the frame, then ten Euler steps on the action (Joint: both together; IDM: video
-    first).
+Idea: Future frames are predicted beside the actions in training, so the video weights keep learning
+    how scenes change; the action reads the first frame only, so acting needs no imagined frame.
+Source: arXiv:2603.16666; FastWAM @ 45d8e14,
+    src/fastwam/models/wan22/{fastwam,fastwam_joint,fastwam_idm}.py.
+Reads: FAST_WAM: the first frame. FAST_WAM_JOINT: also the noisy future. FAST_WAM_IDM: the first
+    frame and a clean copy of the future (the truth in training, the imagined one when acting).
+Schedule: one pass over the frame, then ten Euler steps on the action (Joint: both together; IDM:
+    video first).
 Deviations: Time runs from noise (0) to data (1). Joint follows the code (the future is blind to the
-    action), not the paper's word "mutual". The clean copy is never noised in training (the code noises
-    it with probability 0.5). Action times follow pi0's Beta so that both families draw them alike (the
-    code shifts uniform times by 5). Shipped mini backbone instead of Wan2.2-5B, coarse frames instead of
-    a video autoencoder. State enters as a context token beside the text, as in the code.
+    action), not the paper's word "mutual". The clean copy is never noised in training (the code
+    noises it with probability 0.5). Action times follow pi0's Beta so that both families draw them
+    alike (the code shifts uniform times by 5). Shipped mini backbone instead of Wan2.2-5B, coarse
+    frames instead of a video autoencoder. State enters as a context token beside the text, as in
+    the code.
 Expected: no published number is claimed at mini size.
-Cost: FAST_WAM 1 frame pass + 10 action passes a chunk; Joint 1 + 10 joint; IDM 1 + 10 video + 1 + 10.
+Cost: FAST_WAM 1 frame pass + 10 action passes a chunk; Joint 1 + 10 joint; IDM 1 + 10 video + 1
+    over the clean copy + 10.
 Status: sketch.
 """
 

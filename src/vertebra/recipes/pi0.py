@@ -1,12 +1,14 @@
 """pi0: a vision-language model with an action expert that shares its attention.
 
-Idea: The image and the instruction are read once as a prefix; a small expert turns noise into an action
-    chunk while looking at the keys and values of the prefix in every layer.
-Source: arXiv:2410.24164; openpi src/openpi/models/pi0.py @ 15a9616 (blockwise mask, Beta(1.5, 1) times).
+Idea: The image and the instruction are read once as a prefix; a small expert turns noise into an
+    action chunk while looking at the keys and values of the prefix in every layer.
+Source: arXiv:2410.24164; openpi src/openpi/models/pi0.py @ 15a9616 (blockwise mask, Beta(1.5, 1)
+    times).
 Reads: images and text (which see each other), the state, and the action chunk itself.
 Schedule: prefix cached, ten Euler steps on the action.
-Deviations: Time runs from noise (0) to data (1), openpi's runs the other way. The shipped mini backbone
-    is trained from scratch, not PaliGemma. Several noise draws of the chunk share one prefix pass.
+Deviations: Time runs from noise (0) to data (1), openpi's runs the other way. The shipped mini
+    backbone is trained from scratch, not PaliGemma. Several noise draws of the chunk share one
+    prefix pass.
 Expected: no published number is claimed at mini size.
 Cost: 1 prefix pass and 10 action passes a chunk.
 Status: sketch.

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol, TypeVar
 
 from torch import Tensor
@@ -25,7 +26,10 @@ class Denoiser(Protocol[Kept]):
         ...
 
     def finish(self, name: str, value: Tensor, kept: Kept) -> Kept:
-        """Store the finished stream for those who read its clean copy."""
+        """Store the finished stream for those who read its clean copy.
+
+        Costs one pass, or none when nobody reads it: then ``kept`` itself comes back.
+        """
         ...
 
 
@@ -71,15 +75,16 @@ def generate(
             values = along(tuple(noise), steps)
             evaluations["action"] = steps
         case VideoFirst(video_steps=video_steps, steps=steps):
-            values = {}
+            values = dict[str, Tensor]()
+            evaluations["video"] = 0
             for name in noise:
                 if name != "action":
                     values |= along((name,), video_steps)
-                    kept = denoiser.finish(name, values[name], kept)
-            evaluations["video"] = video_steps
+                    before, kept = kept, denoiser.finish(name, values[name], kept)
+                    evaluations["video"] += video_steps + (kept is not before)
             marks.append(("video", time.perf_counter()))
             values |= along(("action",), steps)
             evaluations["action"] = steps
     marks.append(("action", time.perf_counter()))
-    stage_s = {name: at - before for (_, before), (name, at) in zip(marks, marks[1:], strict=False)}
+    stage_s = {name: at - before for (_, before), (name, at) in pairwise(marks)}
     return Generated(values=values, evaluations=evaluations, stage_s=stage_s)

@@ -1,15 +1,15 @@
 """The few domain errors. A message says what was found, what was expected, and what to do."""
 
 
-class SpecMismatch(ValueError):
+class SpecMismatch(ValueError):  # noqa: N818 - named for what is wrong
     """A policy and an environment (or a data set) disagree on what an observation or action is."""
 
 
-class IllegalRecipe(ValueError):
+class IllegalRecipe(ValueError):  # noqa: N818
     """A recipe's streams, visibility and schedule contradict each other."""
 
 
-class BrokenDataset(ValueError):
+class BrokenDataset(ValueError):  # noqa: N818
     """A data set has faults that would silently wreck training. ``problems`` lists all of them."""
 
     def __init__(self, where: str, problems: list[str]) -> None:
@@ -19,7 +19,7 @@ class BrokenDataset(ValueError):
         super().__init__(f"{where} has {len(problems)} problem(s):\n{listing}")
 
 
-class MissingExtra(ImportError):
+class MissingExtra(ImportError):  # noqa: N818
     """An optional part of vertebra is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:

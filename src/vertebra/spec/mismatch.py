@@ -2,7 +2,7 @@
 
 from vertebra.spec.action import ActionSpec
 from vertebra.spec.errors import SpecMismatch
-from vertebra.spec.observation import ObservationSpec
+from vertebra.spec.observation import Dim, ObservationSpec
 
 
 def observation_differences(needs: ObservationSpec, offers: ObservationSpec) -> list[str]:
@@ -61,7 +61,7 @@ def require_match(
         raise SpecMismatch("Policy and environment do not fit:\n  - " + "\n  - ".join(found))
 
 
-def _dim_differences(what: str, one: tuple, other: tuple) -> list[str]:
+def _dim_differences(what: str, one: tuple[Dim, ...], other: tuple[Dim, ...]) -> list[str]:
     names = [dim.name for dim in one], [dim.name for dim in other]
     if names[0] != names[1]:
         return [f"{what} has dimensions {names[0]}, the other side has {names[1]}"]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class BetaTimes:
     """Times t = 1 - (scale * Beta(a, b) + 1 - scale), which favours the noisy end for a > b.
 
-    Source: openpi src/openpi/models/pi0.py @ 15a9616 (a=1.5, b=1, scale=0.999; its time 1 is noise).
+    Source: openpi src/openpi/models/pi0.py @ 15a9616 (a=1.5, b=1, scale=0.999; its time 1 is
+    noise).
     """
 
     a: float = 1.5

@@ -40,7 +40,8 @@ class EpisodeRecord:
         initial_state: Id of the initial state.
         initial_hash: Hash of the physical state before the first action.
         scene_seed: Seed of simulator and policy noise, shared by all arms.
-        task: Id of the task that was meant (for ``blank``/``nonsense`` the task whose place it took).
+        task: Id of the task that was meant (for ``blank``/``nonsense`` the task whose place it
+            took).
         skill: Its skill.
         instruction: The sentence the policy got.
         outcome: How it ended.
@@ -84,7 +85,7 @@ class EpisodeRecord:
     held_ticks: int = 0
     error: str = ""
     spec_hash: str
-    software: Mapping[str, Any] = field(default_factory=dict)
+    software: Mapping[str, Any] = field(default_factory=dict[str, Any])
     timing: Timing = field(default_factory=Timing)
 
     def content_hash(self) -> str:
@@ -112,11 +113,10 @@ def record_from_plain(plain: Mapping[str, Any]) -> EpisodeRecord:
             f"Episode record lacks {sorted(missing)} and has unknown fields {sorted(unknown)}."
         )
     timing = plain["timing"]
-    return EpisodeRecord(
-        **{
-            **plain,
-            "outcome": Outcome(plain["outcome"]),
-            "achieved": tuple(plain["achieved"]),
-            "timing": Timing(latency_s=tuple(timing["latency_s"]), wall_s=timing["wall_s"]),
-        }
-    )
+    values: dict[str, Any] = {
+        **plain,
+        "outcome": Outcome(plain["outcome"]),
+        "achieved": tuple(plain["achieved"]),
+        "timing": Timing(latency_s=tuple(timing["latency_s"]), wall_s=timing["wall_s"]),
+    }
+    return EpisodeRecord(**values)

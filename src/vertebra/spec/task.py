@@ -37,7 +37,7 @@ class InitialState:
     id: str
     split: str
     tasks: tuple[Task, ...]
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 class Outcome(StrEnum):

@@ -7,7 +7,7 @@ from vertebra.train.prepare import Prepared
 
 
 def count_flops(prepared: Prepared) -> float:
-    """Operations of one forward and backward pass over one batch (matrix products, convolutions)."""
+    """Operations of a forward and backward pass over a batch (matrix products, convolutions)."""
     network = prepared.policy.network
     examples = prepared.examples(prepared.batch(0))
     with FlopCounterMode(display=False) as counter:

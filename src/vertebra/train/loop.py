@@ -59,7 +59,8 @@ class TrainResult:
         best_step: Step whose averaged weights act (lowest validation action loss).
         validation: (step, validation action loss) pairs.
         language_labels: Instructions used (0 for a blind twin).
-        privileged_targets: Pointing targets used, object and destination counted apart, in the subset.
+        privileged_targets: Pointing targets used, object and destination counted apart, in the
+            subset.
         video_frames: Future frames used as targets, in the subset.
         loss: Named losses at the end.
     """
@@ -179,13 +180,13 @@ class _Run:
     @torch.no_grad()
     def _follow(self) -> None:
         decay = min(self.spec.ema, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(  # noqa: SLF001 - torch has no public fused form
+        torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
             list(self.average.parameters()), list(self.network.parameters()), 1 - decay
         )
 
     @torch.no_grad()
     def validate(self) -> None:
-        """Losses of the averaged weights on fixed windows; the lowest action loss so far is kept."""
+        """Losses of the averaged weights on fixed windows; the lowest action loss is kept."""
         found: dict[str, list[float]] = {}
         for index in range(VALIDATION_BATCHES):
             batch = self.prepared.validation.sample(np.random.default_rng(index), VALIDATION_SIZE)

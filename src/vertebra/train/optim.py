@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class Optimiser:
     """Two optimisers that step together, one learning-rate curve.
 
-    Source: Muon: Jordan et al. 2024, as shipped in ``torch.optim.Muon``; its updates are scaled to the
-    root mean square of AdamW's, so that one learning rate serves both.
+    Source: Muon: Jordan et al. 2024, as shipped in ``torch.optim.Muon``; its updates are scaled to
+    the root mean square of AdamW's, so that one learning rate serves both.
 
     Args:
         network: What is trained.

@@ -77,8 +77,8 @@ def prepare(spec: TrainSpec) -> Prepared:
     cache = open_cache(Path(spec.data))
     if cache.content_hash != spec.data_hash:
         raise ValueError(
-            f"The frame cache {spec.data} has hash {cache.content_hash}, this training was locked on "
-            f"{spec.data_hash}. Restore the data or plan a new pilot."
+            f"The frame cache {spec.data} has hash {cache.content_hash}, this training was locked "
+            f"on {spec.data_hash}. Restore the data or plan a new pilot."
         )
     _require_targets(spec, cache)
     size, needs, makes = size_by_name(spec.size), spec.needs, spec.makes
@@ -124,7 +124,7 @@ def vocabulary(cache: FrameCache, episodes: Sequence[int]) -> tuple[str, ...]:
 
 
 def wanted_points(batch: Batch) -> NDArray[np.float32]:
-    """Where the object and the destination of each instruction are: [B, 2, 2], NaN where unknown."""
+    """Where object and destination of each instruction are: [B, 2, 2], NaN where unknown."""
     rows = np.arange(len(batch.target))
     found = np.full((len(rows), 2, 2), np.nan, np.float32)
     for column, index in enumerate((batch.target, batch.goal)):
@@ -138,8 +138,8 @@ def _require_targets(spec: TrainSpec, cache: FrameCache) -> None:
         return
     if not any(cache.episodes[i].target_entity >= 0 for i in spec.episodes):
         raise ValueError(
-            "Pointing targets were asked for (privileged = points), and none of the chosen episodes has "
-            "any. Add `label.points` to the data or train with privileged = none."
+            "Pointing targets were asked for (privileged = points), and no chosen episode has any. "
+            "Add `label.points` to the data or train with privileged = none."
         )
 
 

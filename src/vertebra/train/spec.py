@@ -103,7 +103,8 @@ def train_spec_from_plain(plain: Mapping[str, Any]) -> TrainSpec:
     """
     if plain.get("version") != TRAIN_SPEC_VERSION:
         raise ValueError(
-            f"Training spec has version {plain.get('version')!r}, this program reads {TRAIN_SPEC_VERSION}."
+            f"Training spec has version {plain.get('version')!r}, this program reads "
+            f"{TRAIN_SPEC_VERSION}."
         )
     values = {name: value for name, value in plain.items() if name != "version"}
     return TrainSpec(
