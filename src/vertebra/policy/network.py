@@ -43,7 +43,7 @@ class Network(nn.Module):
         size, joint = shape.size, shape.recipe.coupling
         self.shape = shape
         self.joint = joint
-        widths = {name: self._expert_size(name) for name in set(joint.experts.values())}
+        widths = {name: self._expert_size(name) for name in sorted(set(joint.experts.values()))}
         self.denoised = joint.named(Role.DENOISED)
         self.attention = JointAttention(
             joint,
