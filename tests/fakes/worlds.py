@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vertebra.data.episode import EpisodeData
 from vertebra.spec.action import ActionSpec, Frame, Gripper, Rotation
 from vertebra.spec.observation import Camera, Dim, Observation, ObservationSpec
 from vertebra.spec.storage import digest
@@ -142,3 +143,30 @@ def demonstrate(environment: Plane) -> Any:
 def renamed(observation: ObservationSpec, camera: str) -> ObservationSpec:
     """The same spec with its camera under another name."""
     return replace(observation, cameras=(replace(observation.cameras[0], name=camera),))
+
+
+def record(
+    index: int, *, annotated: bool = True, instruction: str | None = None, split: str = ""
+) -> EpisodeData:
+    """A demonstration of ten steps with a little noise in its actions."""
+    plane, state = Plane(), make_state("train", index)
+    task = state.tasks[index % 3]
+    seen = [plane.begin(state, task, 0)]
+    act = demonstrate(plane)
+    rng = np.random.default_rng(index)
+    actions: list[NDArray[np.float32]] = []
+    for _ in range(10):
+        actions.append(act(task) + rng.normal(0, 0.005, 2).astype(np.float32))
+        plane.apply(actions[-1])
+        seen.append(plane.observe())
+    places = np.array([plane.places[colour] for colour in COLOURS], np.float32)
+    return EpisodeData(
+        images={"top": np.stack([one.images["top"] for one in seen[:-1]])},
+        state=np.stack([one.state for one in seen[:-1]]),
+        actions=np.stack(actions),
+        instruction=task.instruction if instruction is None else instruction,
+        split=split,
+        entities=COLOURS if annotated else (),
+        points=np.repeat(places[None], len(actions), axis=0) if annotated else None,
+        target_entity=index % 3 if annotated else -1,
+    )

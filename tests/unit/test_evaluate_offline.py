@@ -6,39 +6,14 @@ import numpy as np
 import pytest
 
 from fakes.policies import Seeker
-from fakes.worlds import COLOURS, Plane, demonstrate, make_state
+from fakes.worlds import record
 from vertebra.data.cache import build_cache
-from vertebra.data.episode import EpisodeData
 from vertebra.evaluate.offline import evaluate_offline, observations_of
-
-
-def _episode(index, *, annotated, instruction=None):
-    plane, state = Plane(), make_state("train", index)
-    task = state.tasks[index % 3]
-    seen = [plane.begin(state, task, 0)]
-    act = demonstrate(plane)
-    rng = np.random.default_rng(index)
-    actions = []
-    for _ in range(10):
-        action = act(task) + rng.normal(0, 0.005, 2).astype(np.float32)
-        actions.append(action)
-        plane.apply(action)
-        seen.append(plane.observe())
-    places = np.array([plane.places[colour] for colour in COLOURS], np.float32)
-    return EpisodeData(
-        images={"top": np.stack([one.images["top"] for one in seen[:-1]])},
-        state=np.stack([one.state for one in seen[:-1]]),
-        actions=np.stack(actions),
-        instruction=task.instruction if instruction is None else instruction,
-        entities=COLOURS if annotated else (),
-        points=np.repeat(places[None], len(actions), axis=0) if annotated else None,
-        target_entity=index % 3 if annotated else -1,
-    )
 
 
 @pytest.fixture(scope="module")
 def annotated(tmp_path_factory):
-    episodes = [_episode(index, annotated=True) for index in range(24)]
+    episodes = [record(index, annotated=True) for index in range(24)]
     return build_cache(episodes, tmp_path_factory.mktemp("annotated") / "cache")
 
 
@@ -82,20 +57,20 @@ def test_a_policy_without_noise_has_shifts_but_no_ratio(annotated):
 
 
 def test_without_annotated_targets_there_is_no_directional_score(tmp_path):
-    episodes = [_episode(index, annotated=False) for index in range(24)]
+    episodes = [record(index, annotated=False) for index in range(24)]
     figures = _figures(Seeker(noise=0.002), build_cache(episodes, tmp_path / "cache"))
     assert figures["directional"].startswith("not measurable")
     assert figures["sensitivity"] > 5
 
 
 def test_one_instruction_alone_says_nothing_about_words(tmp_path):
-    episodes = [_episode(index, annotated=False, instruction="go to red") for index in range(24)]
+    episodes = [record(index, annotated=False, instruction="go to red") for index in range(24)]
     figures = _figures(Seeker(noise=0.002), build_cache(episodes, tmp_path / "cache"))
     assert figures["sensitivity"] == "not measurable: 1 different instruction(s) in the data"
 
 
 def test_missing_labels_are_left_out_not_counted_as_zero(annotated, tmp_path):
-    episodes = [_episode(index, annotated=True) for index in range(24)]
+    episodes = [record(index, annotated=True) for index in range(24)]
     holes = []
     for episode in episodes:
         actions = episode.actions.copy()

@@ -1,1 +1,1 @@
-"""To be filled."""
+"""The pilot: a grid of trainings under one locked plan, run and continued on one machine."""

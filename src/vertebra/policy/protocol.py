@@ -40,9 +40,14 @@ class Policy(Protocol):
         execute: How many actions of a chunk are meant to be executed before the next one.
     """
 
-    needs: ObservationSpec
-    makes: ActionSpec
-    execute: int
+    @property
+    def needs(self) -> ObservationSpec: ...  # noqa: D102 - described above
+
+    @property
+    def makes(self) -> ActionSpec: ...  # noqa: D102 - described above
+
+    @property
+    def execute(self) -> int: ...  # noqa: D102 - described above
 
     def start(self, seed: int) -> Any:
         """A new session; all its randomness comes from the seed."""

@@ -1,0 +1,112 @@
+"""The grid of a pilot: arms x numbers of demonstrations x seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vertebra.policy.recipe import Recipe
+
+TWINS = ("largest", "all", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """One thing that is compared.
+
+    Attributes:
+        name: Name of its recipe, with ``+blind`` for the trained-blind twin.
+        recipe: Name of the recipe that the user named.
+        definition: The recipe as it is trained.
+    """
+
+    name: str
+    recipe: str
+    definition: Recipe
+
+    @property
+    def family(self) -> str:
+        """``vla`` or ``wam``."""
+        return self.definition.family
+
+    @property
+    def blind(self) -> bool:
+        """Whether text is replaced by a constant in training and test."""
+        return self.definition.blind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training of the grid.
+
+    Attributes:
+        arm: What is trained.
+        demonstrations: On how many demonstrations.
+        seed: Index of the training seed.
+    """
+
+    arm: Arm
+    demonstrations: int
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """Stable name, also of its directory."""
+        return f"{self.arm.name}-n{self.demonstrations}-s{self.seed}"
+
+
+def arms_of(recipes: Sequence[Recipe], *, twins: str = "largest") -> tuple[Arm, ...]:
+    """The recipes in their order, then their trained-blind twins.
+
+    Raises:
+        ValueError: When a recipe is given twice or is itself a twin, or ``twins`` is unknown.
+    """
+    names = [recipe.name for recipe in recipes]
+    found: list[str] = []
+    if not names:
+        found.append("no recipe is given")
+    found += [f"{name} is given twice" for name in dict.fromkeys(names) if names.count(name) > 1]
+    found += [
+        f"{recipe.name} is a blind twin; give the sighted recipe, its twin is added"
+        for recipe in recipes
+        if recipe.blind
+    ]
+    if twins not in TWINS:
+        found.append(f"twins is {twins!r}, expected one of {TWINS}")
+    if found:
+        raise ValueError("These arms cannot be compared:\n  - " + "\n  - ".join(found))
+    sighted = [Arm(name=r.name, recipe=r.name, definition=r) for r in recipes]
+    blind = [
+        Arm(name=r.blinded().name, recipe=r.name, definition=r.blinded())
+        for r in recipes
+        if twins != "none"
+    ]
+    return (*sighted, *blind)
+
+
+def cells_of(
+    arms: Sequence[Arm], counts: Sequence[int], seeds: int, *, twins: str = "largest"
+) -> tuple[Cell, ...]:
+    """All trainings, in the order in which they are run.
+
+    The first seed of every arm comes first, the largest number of demonstrations before smaller
+    ones and sighted arms before their twins, so that an early report already compares families.
+    Twins are trained at the largest number only, unless ``twins`` is ``all``.
+
+    Raises:
+        ValueError: When counts or seeds make no grid.
+    """
+    found: list[str] = []
+    if not counts or min(counts) < 1 or len(set(counts)) < len(counts):
+        found.append(f"numbers of demonstrations are {list(counts)}; give each once, at least 1")
+    if seeds < 1:
+        found.append(f"{seeds} seeds; at least 1 is needed (3 to see how much they differ)")
+    if found:
+        raise ValueError("This grid is empty or double:\n  - " + "\n  - ".join(found))
+    largest = max(counts)
+    return tuple(
+        Cell(arm=arm, demonstrations=count, seed=seed)
+        for seed in range(seeds)
+        for count in sorted(counts, reverse=True)
+        for blind in (False, True)
+        for arm in arms
+        if arm.blind == blind and (not blind or twins == "all" or count == largest)
+    )

@@ -1,0 +1,339 @@
+"""The locked plan: what is compared, on what, with which budget and seeds.
+
+A plan is locked before the first training starts and is never changed. Its hash stands in every
+record.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vertebra.evaluate.plan import Draw, draw_from_plain
+from vertebra.pilot.grid import Arm, Cell, arms_of, cells_of
+from vertebra.pilot.jobs import ArmJob, Evaluation
+from vertebra.pilot.material import Material
+from vertebra.policy.recipe import Recipe, recipe_from_plain, recipe_to_plain
+from vertebra.spec.seeds import SeedTree
+from vertebra.spec.storage import digest, to_plain
+from vertebra.train.spec import TrainSpec
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What the user asks.
+
+    Attributes:
+        recipes: What is compared; twins are added.
+        counts: Numbers of demonstrations.
+        seeds: How many training seeds.
+        twins: Where blind twins are trained: ``largest``, ``all`` or ``none``.
+        size: ``tiny``, ``mini`` or ``paper``.
+        privileged: ``points`` or ``none``.
+        budget_s: Wall-clock seconds for the whole grid.
+        samples: Training windows of every arm when they are given instead of a budget.
+        batch_size: Windows a step.
+        environment: Settings of the environment, ``None`` without a simulator.
+        draws: Scenes for the largest number of demonstrations.
+        fewer_draws: Scenes for smaller numbers.
+        seed: Root of the seed tree.
+        target_success: Success rate whose price in demonstrations is asked for.
+    """
+
+    recipes: tuple[Recipe, ...]
+    counts: tuple[int, ...]
+    seeds: int = 3
+    twins: str = "largest"
+    size: str = "mini"
+    privileged: str = "points"
+    budget_s: float | None = None
+    samples: int | None = None
+    batch_size: int = 64
+    environment: Mapping[str, Any] | None = None
+    draws: tuple[Draw, ...] = ()
+    fewer_draws: tuple[Draw, ...] = ()
+    seed: int = 0
+    target_success: float = 0.6
+
+    def __post_init__(self) -> None:
+        found: list[str] = []
+        if (self.budget_s is None) == (self.samples is None):
+            found.append("give either a budget or a number of samples, not both and not neither")
+        if self.samples is not None and self.samples < self.batch_size:
+            found.append(f"{self.samples} samples are less than one batch of {self.batch_size}")
+        if self.environment is not None and not self.draws:
+            found.append("an environment is given but no scenes to evaluate")
+        for make in (lambda: self.arms, lambda: self.cells):
+            try:
+                make()
+            except ValueError as error:
+                found.append(str(error))
+                break
+        if found:
+            raise ValueError("This pilot cannot be planned:\n  - " + "\n  - ".join(found))
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """Recipes and twins."""
+        return arms_of(self.recipes, twins=self.twins)
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All trainings, in the order in which they are run."""
+        return cells_of(self.arms, self.counts, self.seeds, twins=self.twins)
+
+    def draws_at(self, count: int) -> tuple[Draw, ...]:
+        """The scenes for a number of demonstrations."""
+        return self.draws if count == max(self.counts) else self.fewer_draws or self.draws
+
+    def to_plain(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            **{name: to_plain(value) for name, value in vars(self).items() if name != "recipes"},
+            "recipes": [recipe_to_plain(recipe) for recipe in self.recipes],
+        }
+
+
+def question_from_plain(plain: Mapping[str, Any]) -> Question:
+    """Read a question."""
+    return Question(
+        **{
+            **plain,
+            "recipes": tuple(recipe_from_plain(recipe) for recipe in plain["recipes"]),
+            "counts": tuple(plain["counts"]),
+            "draws": tuple(draw_from_plain(draw) for draw in plain["draws"]),
+            "fewer_draws": tuple(draw_from_plain(draw) for draw in plain["fewer_draws"]),
+        }
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PilotPlan:
+    """A locked plan.
+
+    Attributes:
+        question: What was asked.
+        environment: Name and version of the environment, ``None`` without a simulator.
+        data_hash: Content hash of the recordings.
+        samples: Training windows of every arm.
+        precision: ``bf16`` or ``fp32``, the same for every arm.
+        checkpoint_every: Steps between checkpoints.
+        data: Facts about the recordings; not hashed.
+        calibration: What was measured before locking; not hashed.
+    """
+
+    question: Question
+    environment: str | None
+    data_hash: str
+    samples: int
+    precision: str
+    checkpoint_every: int
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    calibration: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def hash(self) -> str:
+        """Hash of everything that decides results."""
+        return digest({name: value for name, value in self._plain().items() if name in _HASHED})
+
+    def _plain(self) -> dict[str, Any]:
+        question = self.question
+        return {
+            "version": PLAN_VERSION,
+            "arms": [
+                {
+                    "name": arm.name,
+                    "recipe": arm.recipe,
+                    "family": arm.family,
+                    "blind": arm.blind,
+                    "definition": recipe_to_plain(arm.definition),
+                }
+                for arm in question.arms
+            ],
+            "counts": sorted(question.counts),
+            "seeds": list(range(question.seeds)),
+            "jobs": [
+                {
+                    "id": cell.id,
+                    "arm": cell.arm.name,
+                    "demonstrations": cell.demonstrations,
+                    "seed": cell.seed,
+                }
+                for cell in question.cells
+            ],
+            "samples": self.samples,
+            "batch_size": question.batch_size,
+            "size": question.size,
+            "precision": self.precision,
+            "checkpoint_every": self.checkpoint_every,
+            "privileged": question.privileged,
+            "environment": self.environment,
+            "evaluation": {
+                "settings": to_plain(question.environment),
+                "draws": to_plain(question.draws),
+                "fewer_draws": to_plain(question.fewer_draws),
+            },
+            "root_seed": question.seed,
+            "data_hash": self.data_hash,
+            "question": question.to_plain(),
+            "data": to_plain(self.data),
+            "calibration": to_plain(self.calibration),
+        }
+
+    def to_plain(self) -> dict[str, Any]:
+        """As ``plan.json``."""
+        return {"hash": self.hash, **self._plain()}
+
+
+_HASHED = frozenset(
+    {
+        "version",
+        "arms",
+        "counts",
+        "seeds",
+        "jobs",
+        "samples",
+        "batch_size",
+        "size",
+        "precision",
+        "checkpoint_every",
+        "privileged",
+        "environment",
+        "evaluation",
+        "root_seed",
+        "data_hash",
+    }
+)
+
+
+def plan_from_plain(plain: Mapping[str, Any]) -> PilotPlan:
+    """Read ``plan.json``.
+
+    Raises:
+        ValueError: On another version, or when it was changed by hand (its hash differs).
+    """
+    if plain.get("version") != PLAN_VERSION:
+        raise ValueError(
+            f"plan.json has version {plain.get('version')!r}, this program reads version "
+            f"{PLAN_VERSION}. Use the version of vertebra that wrote it."
+        )
+    plan = PilotPlan(
+        question=question_from_plain(plain["question"]),
+        environment=plain["environment"],
+        data_hash=plain["data_hash"],
+        samples=plain["samples"],
+        precision=plain["precision"],
+        checkpoint_every=plain["checkpoint_every"],
+        data=plain["data"],
+        calibration=plain["calibration"],
+    )
+    if plan.hash != plain["hash"]:
+        raise ValueError(
+            f"plan.json says its hash is {plain['hash']}, but its content has {plan.hash}: it was "
+            "changed after locking, or written by another version of vertebra. Restore it, or "
+            "start a new pilot in another directory."
+        )
+    return plan
+
+
+def differences(locked: Question, asked: Question) -> list[str]:
+    """Everything in which a question differs from the one that was locked, in words."""
+    one, other = locked.to_plain(), asked.to_plain()
+    found: list[str] = []
+    for name in one:
+        if one[name] == other[name]:
+            continue
+        shown = (one[name], other[name])
+        if name == "recipes":
+            shown = tuple([recipe["name"] for recipe in side[name]] for side in (one, other))
+            if shown[0] == shown[1]:
+                shown = ("the recipes of these names as they were", "changed definitions")
+        found.append(f"{name}: locked is {shown[0]}, asked is {shown[1]}")
+    return found
+
+
+def require_same(locked: PilotPlan, asked: Question, data_hash: str, where: str) -> None:
+    """Refuse to continue a directory that was locked for something else.
+
+    Raises:
+        ValueError: Naming every difference.
+    """
+    found = differences(locked.question, asked)
+    if locked.data_hash != data_hash:
+        found.append(f"data: locked is content {locked.data_hash}, found is {data_hash}")
+    if found:
+        raise ValueError(
+            f"{where} holds another pilot, which was locked and cannot be changed:\n  - "
+            + "\n  - ".join(found)
+            + "\nAsk for the same, or give another directory with --out."
+        )
+
+
+def training_of(
+    question: Question,
+    material: Material,
+    cell: Cell,
+    *,
+    samples: int,
+    precision: str,
+    checkpoint_every: int,
+) -> TrainSpec:
+    """The training of one cell of the grid."""
+    tree = SeedTree(root=question.seed)
+    return TrainSpec(
+        recipe=cell.arm.definition,
+        size=question.size,
+        needs=material.needs,
+        makes=material.makes,
+        privileged=question.privileged,
+        samples=samples,
+        batch_size=question.batch_size,
+        data=material.cache,
+        data_hash=material.data_hash,
+        episodes=material.subset(tree, cell.demonstrations, cell.seed),
+        validation_episodes=material.validation,
+        seeds=tree.training(cell.seed),
+        checkpoint_every=checkpoint_every,
+        precision=precision,
+    )
+
+
+def evaluation_of(question: Question, material: Material, draws: Sequence[Draw]) -> Evaluation:
+    """The evaluation of one cell of the grid."""
+    return Evaluation(
+        environment=question.environment,
+        draws=tuple(draws) if question.environment is not None else (),
+        seed=SeedTree(root=question.seed).scenes(),
+        held_out=material.held_out,
+    )
+
+
+def jobs_of(plan: PilotPlan, material: Material) -> tuple[ArmJob, ...]:
+    """All trainings of a plan, in the order in which they are run."""
+    question = plan.question
+    return tuple(
+        ArmJob(
+            id=cell.id,
+            plan=plan.hash,
+            arm=cell.arm.name,
+            recipe=cell.arm.recipe,
+            family=cell.arm.family,
+            blind=cell.arm.blind,
+            demonstrations=cell.demonstrations,
+            seed=cell.seed,
+            training=training_of(
+                question,
+                material,
+                cell,
+                samples=plan.samples,
+                precision=plan.precision,
+                checkpoint_every=plan.checkpoint_every,
+            ),
+            evaluation=replace(
+                evaluation_of(question, material, question.draws_at(cell.demonstrations)),
+                films=12 if cell.seed == 0 else 0,
+            ),
+        )
+        for cell in question.cells
+    )

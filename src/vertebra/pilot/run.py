@@ -1,0 +1,348 @@
+"""A pilot from its question to its last record: rehearse, lock, carry out, time, count."""
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vertebra.data.cache import FrameCache
+from vertebra.evaluate.plan import Draw
+from vertebra.pilot import budget
+from vertebra.pilot.budget import Cost, Forecast
+from vertebra.pilot.execute import Failure, Happened, execute
+from vertebra.pilot.facts import machine, software
+from vertebra.pilot.grid import Cell
+from vertebra.pilot.jobs import (
+    Job,
+    LatencyJob,
+    ReferenceJob,
+    RehearsalJob,
+    job_to_plain,
+)
+from vertebra.pilot.layout import JobDirectory, RunDirectory, locked, sweep
+from vertebra.pilot.ledger import collect
+from vertebra.pilot.material import Material, scenes_of, split_manifest
+from vertebra.pilot.plan import (
+    PilotPlan,
+    Question,
+    evaluation_of,
+    jobs_of,
+    plan_from_plain,
+    require_same,
+    training_of,
+)
+from vertebra.pilot.prepare import facts_of
+from vertebra.pilot.remaining import Remaining
+from vertebra.pilot.worlds import make_environment
+from vertebra.spec.seeds import SeedTree
+from vertebra.spec.storage import read_json, write_json
+
+REHEARSED_SCENES = 4
+COMMAND = (sys.executable, "-m", "vertebra.cli", "job", "--attached")
+"""What carries out a job, followed by the path of its ``job.json``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """Who is told what happens; every function may do nothing.
+
+    Attributes:
+        step: What is being done, in words.
+        event: What happened to a job, and the seconds that the whole pilot still takes.
+        arm_finished: A job has finished and its files are in place.
+    """
+
+    step: Callable[[str], None] = lambda words: None
+    event: Callable[[Happened, float], None] = lambda event, remaining_s: None
+    arm_finished: Callable[[Path], None] = lambda out: None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A question with all that is needed to work on it.
+
+    Attributes:
+        question: What is asked.
+        material: Recordings and their use.
+        cache: Their frames.
+        workers: Processes side by side.
+        command: What carries out a job.
+        make_environment: From settings to an environment.
+        watch: Who is told.
+    """
+
+    question: Question
+    material: Material
+    cache: FrameCache
+    workers: int
+    command: Sequence[str] = COMMAND
+    make_environment: Callable[[Mapping[str, Any]], Any] = make_environment
+    watch: Watch = field(default_factory=Watch)
+
+
+def run_pilot(setting: Setting, out: Path) -> list[Failure]:
+    """Run a pilot, or continue it where it stopped.
+
+    Args:
+        setting: What to run.
+        out: Directory of the pilot: new, empty, or one of the same question.
+
+    Returns:
+        The jobs that failed; they are tried again in the next call.
+
+    Raises:
+        ValueError: Before anything is spent: when the directory holds another pilot, when the
+            budget, memory or disk is too small, or when a rehearsal fails.
+    """
+    run = RunDirectory(root=out)
+    busy = f"Another pilot works in {out}. Wait for it, end it, or give another --out."
+    with locked(out / ".lock", busy):
+        sweep(out)
+        plan = _locked_plan(setting, run)
+        jobs = _write_jobs(setting, plan, run)
+        failures = _carry_out(setting, plan, run, jobs)
+        failures += _measure_latency(setting, plan, run)
+        _write_ledger(plan, run)
+        setting.watch.arm_finished(out)
+    return failures
+
+
+def dry_run(setting: Setting, out: Path) -> tuple[Forecast, bool]:
+    """What a pilot would cost; nothing is written into its directory.
+
+    Returns:
+        The forecast, and whether its plan is locked already.
+    """
+    run = RunDirectory(root=out)
+    if run.plan.exists():
+        plan = plan_from_plain(read_json(run.plan))
+        require_same(plan, setting.question, plan.data_hash, str(out))
+        return _forecast(setting, plan), True
+    with tempfile.TemporaryDirectory() as temporary:
+        costs = _rehearse(setting, RunDirectory(root=Path(temporary)))
+    samples = budget.lock_samples(
+        setting.question, costs, workers=setting.workers, extra_s=_extra_s(setting, costs)
+    )
+    return (
+        budget.forecast(
+            setting.question,
+            costs,
+            samples=samples,
+            workers=setting.workers,
+            extra_s=_extra_s(setting, costs),
+        ),
+        False,
+    )
+
+
+def _locked_plan(setting: Setting, run: RunDirectory) -> PilotPlan:
+    if run.plan.exists():
+        plan = plan_from_plain(read_json(run.plan))
+        require_same(plan, setting.question, setting.material.data_hash, str(run.root))
+        return plan
+    question, material = setting.question, setting.material
+    material.subset(SeedTree(root=question.seed), max(question.counts), 0)
+    costs = _rehearse(setting, run)
+    samples = budget.lock_samples(
+        question, costs, workers=setting.workers, extra_s=_extra_s(setting, costs)
+    )
+    steps = samples // question.batch_size
+    name = None
+    if question.environment is not None:
+        environment = setting.make_environment(question.environment)
+        name = environment.name
+        environment.close()
+    plan = PilotPlan(
+        question=question,
+        environment=name,
+        data_hash=material.data_hash,
+        samples=samples,
+        precision=budget.fastest(costs),
+        checkpoint_every=max(10, -(-steps // budget.LOOKS)),
+        data=facts_of(material),
+        calibration={name: vars(cost) for name, cost in costs.items()},
+    )
+    _require_room(_forecast(setting, plan), run.root)
+    write_json(run.facts, {"software": software(), "machine": machine(), "command": sys.argv})
+    write_json(run.split, _split(setting))
+    write_json(run.plan, plan.to_plain())
+    shutil.rmtree(run.root / "rehearsal", ignore_errors=True)
+    return plan
+
+
+def _rehearse(setting: Setting, run: RunDirectory) -> dict[str, Cost]:
+    """Try every recipe, all workers busy as in the pilot; costs by recipe name."""
+    question, material = setting.question, setting.material
+    setting.watch.step("trying each recipe and measuring what it costs here")
+    jobs: list[JobDirectory] = []
+    few = [replace(draw, scenes=min(draw.scenes, REHEARSED_SCENES)) for draw in question.draws[:1]]
+    for recipe in question.recipes:
+        arm = next(arm for arm in question.arms if arm.name == recipe.name)
+        count = min(max(question.counts), len(material.pool))
+        job = RehearsalJob(
+            id=f"rehearsal-{recipe.name}",
+            recipe=recipe.name,
+            training=training_of(
+                question,
+                material,
+                Cell(arm=arm, demonstrations=count, seed=0),
+                samples=2 * question.batch_size,
+                precision="fp32",
+                checkpoint_every=10,
+            ),
+            evaluation=evaluation_of(question, material, few),
+        )
+        jobs.append(_write_job(run.rehearsal(recipe.name), job))
+    failures = execute(
+        jobs,
+        command=setting.command,
+        workers=setting.workers,
+        on_event=lambda event: None,
+    )
+    if failures:
+        raise ValueError(
+            "The rehearsal failed, so nothing was started:\n"
+            + "\n".join(f"  - {failure.job}: {failure.why}" for failure in failures)
+        )
+    return {
+        recipe.name: budget.cost_from_rehearsal(read_json(job.result))
+        for recipe, job in zip(question.recipes, jobs, strict=True)
+    }
+
+
+def _split(setting: Setting) -> dict[str, Any]:
+    question, tree = setting.question, SeedTree(root=setting.question.seed)
+    scenes: Mapping[str, Sequence[str]] = {}
+    if question.environment is not None:
+        environment = setting.make_environment(question.environment)
+        draws: tuple[Draw, ...] = (*question.draws, *question.fewer_draws)
+        scenes = scenes_of(draws, environment.initial_states, tree.scenes())
+        environment.close()
+    return split_manifest(
+        setting.material, setting.cache, tree, question.counts, question.seeds, scenes
+    )
+
+
+def _extra_s(setting: Setting, costs: Mapping[str, Cost]) -> float:
+    """Seconds of references (some 3 ms a step, half as many steps) and latency at the end."""
+    starts = max(cost.overhead_s for cost in costs.values())
+    episodes = sum(draw.episodes for draw in setting.question.draws)
+    slowest = max(cost.episode_s for cost in costs.values())
+    return starts + 2 * episodes * slowest / max(1, setting.workers) / 2 + 10.0
+
+
+def _forecast(setting: Setting, plan: PilotPlan) -> Forecast:
+    costs = {name: Cost(**cost) for name, cost in plan.calibration.items()}
+    return budget.forecast(
+        plan.question,
+        costs,
+        samples=plan.samples,
+        workers=setting.workers,
+        extra_s=_extra_s(setting, costs),
+    )
+
+
+def _require_room(expected: Forecast, out: Path) -> None:
+    memory, disk = int(machine()["memory_bytes"]), shutil.disk_usage(out).free
+    found: list[str] = []
+    if expected.memory_bytes > memory:
+        found.append(
+            f"memory: {expected.memory_bytes / 1e9:.1f} GB are needed, the machine has "
+            f"{memory / 1e9:.1f} GB; use fewer --workers"
+        )
+    if expected.disk_bytes > disk:
+        found.append(
+            f"disk: {expected.disk_bytes / 1e9:.1f} GB are needed, {out} has "
+            f"{disk / 1e9:.1f} GB free"
+        )
+    if found:
+        raise ValueError("There is not enough room:\n  - " + "\n  - ".join(found))
+
+
+def _write_job(directory: JobDirectory, job: Job) -> JobDirectory:
+    """Put a job in place; what was another job is started anew, finished ones of the plan stay."""
+    plain = job_to_plain(job)
+    found = read_json(directory.spec) if directory.spec.exists() else {}
+    mine = "plan" in plain and found.get("plan") == plain["plan"] and directory.finished
+    if found == plain or mine:
+        return directory
+    if directory.root.exists():
+        shutil.rmtree(directory.root)
+    write_json(directory.spec, plain)
+    return directory
+
+
+def _write_jobs(setting: Setting, plan: PilotPlan, run: RunDirectory) -> list[JobDirectory]:
+    """The directories of all jobs, the references first (they are short)."""
+    found: list[JobDirectory] = []
+    if plan.question.environment is not None:
+        evaluation = evaluation_of(plan.question, setting.material, plan.question.draws[:1])
+        reference = ReferenceJob(
+            id="reference", plan=plan.hash, evaluation=replace(evaluation, films=0)
+        )
+        found.append(_write_job(run.reference, reference))
+    jobs = jobs_of(plan, setting.material)
+    return [*found, *(_write_job(run.job(job.id), job) for job in jobs)]
+
+
+def _carry_out(
+    setting: Setting,
+    plan: PilotPlan,
+    run: RunDirectory,
+    jobs: Sequence[JobDirectory],
+) -> list[Failure]:
+    expected = _forecast(setting, plan)
+    names = [cell.id for cell in plan.question.cells]
+    job_s = dict(zip(names, expected.job_s, strict=True))
+    evaluation_s = dict(zip(names, expected.evaluation_s, strict=True))
+    left = [job.root.name for job in jobs if not job.finished]
+    remaining = Remaining(
+        {name: job_s.get(name, 10.0) for name in left},
+        {name: job_s.get(name, 0.0) - evaluation_s.get(name, 0.0) for name in left},
+        workers=setting.workers,
+        after_s=10.0,
+    )
+
+    def on_event(event: Happened) -> None:
+        now = time.monotonic()
+        remaining.happened(event, now)
+        setting.watch.event(event, remaining.seconds(now))
+        if event.kind in ("finished", "failed"):
+            _write_ledger(plan, run)
+            if event.kind == "finished":
+                setting.watch.arm_finished(run.root)
+
+    return execute(jobs, command=setting.command, workers=setting.workers, on_event=on_event)
+
+
+def _write_ledger(plan: PilotPlan, run: RunDirectory) -> None:
+    cells = [run.job(cell.id) for cell in plan.question.cells]
+    write_json(run.ledger, collect(plan.hash, cells))
+
+
+def _measure_latency(setting: Setting, plan: PilotPlan, run: RunDirectory) -> list[Failure]:
+    """Time all arms that have finished, alone; again only when there are others than before."""
+    question, largest = plan.question, max(plan.question.counts)
+    policies = {
+        cell.arm.name: f"jobs/{cell.id}/checkpoint"
+        for cell in question.cells
+        if cell.demonstrations == largest and cell.seed == 0 and run.job(cell.id).finished
+    }
+    if not policies:
+        return []
+    setting.watch.step("timing inference, with nothing else running")
+    job = LatencyJob(
+        id="timing",
+        policies=policies,
+        environment=question.environment,
+        split=question.draws[0].split if question.draws else "",
+        seed=SeedTree(root=question.seed).scenes(),
+        data=setting.material.cache,
+        held_out=setting.material.held_out,
+    )
+    _write_job(run.timing, job)
+    return execute([run.timing], command=setting.command, workers=1, on_event=lambda event: None)
