@@ -45,7 +45,7 @@ class Size:
     coarse_stride: int = 16
     future_px: int = 32
     future_patch: int = 8
-    future_steps: tuple[int, ...] = (4, 10)
+    future_steps: tuple[int, ...] = (6,)
     horizon: int = 8
     execute: int = 4
     draws: int = 4

@@ -58,7 +58,7 @@ class Passes:
         time = torch.full((self.batch, 1), at, device=self.network.device)
         noisy = {name: (value, time) for name, value in values.items()}
         read, _ = self.network.read(None, noisy, cache=kept.cache, memory=kept.memory)
-        return self.network.velocities(read)
+        return self.network.velocities(read, noisy)
 
     def finish(self, name: str, value: Tensor, kept: Kept) -> Kept:
         """Read the finished stream through its clean copies."""

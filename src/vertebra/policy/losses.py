@@ -9,8 +9,17 @@ from torch import Tensor
 from vertebra.flow.path import between, velocity
 from vertebra.flow.times import draw_times
 from vertebra.policy.frames import changes
-from vertebra.policy.network import Given, Network, pointing_loss
+from vertebra.policy.network import (
+    PREDICTED_AS_DATA,
+    Given,
+    Network,
+    pointing_loss,
+    remaining,
+)
 from vertebra.spec.streams import Role
+
+START_FRAMES = 5
+"""Frames at the start of an episode that count twice in the loss of imagined frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +33,7 @@ class Examples:
         future: uint8 frames of the first camera [B, F, H, W, 3].
         future_mask: True where the frame lies inside the episode [B, F].
         points: Object and destination in the first camera [B, 2, 2], NaN where unknown.
+        frame: Frame inside the episode [B], from 0.
     """
 
     given: Given
@@ -32,6 +42,7 @@ class Examples:
     future: Tensor
     future_mask: Tensor
     points: Tensor
+    frame: Tensor
 
     @property
     def count(self) -> int:
@@ -66,11 +77,17 @@ def losses(network: Network, examples: Examples, generator: torch.Generator) -> 
         data = clean[joint.stream(name).of]
         noisy[name] = (data, torch.ones(examples.count, 1, device=data.device))
     read, _ = network.read(examples.given, noisy)
-    predicted = network.velocities(read)
-    terms = {
-        name: _masked_mean((predicted[name].float() - wanted[name]).square().mean(-1), masks[name])
-        for name in network.denoised
-    }
+    predicted = network.velocities(read, noisy)
+    terms: dict[str, Tensor] = {}
+    for name in network.denoised:
+        error = (predicted[name] - wanted[name]).square().mean(-1)
+        if name in PREDICTED_AS_DATA:
+            time = noisy[name][1].repeat_interleave(network.length(name), dim=1)
+            error = error * remaining(time).square()
+        terms[name] = _masked_mean(error, masks[name])
+        if name in PREDICTED_AS_DATA:
+            # Early on the words decide what will move; later the motion itself tells.
+            terms[name] = terms[name] * (1.0 + (examples.frame < START_FRAMES).float())
     if network.shape.pointing:
         scores, offsets = network.pointing(network.pixel_tokens(read))
         terms["pointing"] = pointing_loss(scores, offsets, examples.points, network.grid)
@@ -98,9 +115,8 @@ def _targets(network: Network, examples: Examples) -> tuple[dict[str, Tensor], d
         tokens = (size.future_px // size.future_patch) ** 2
         moving = clean["future"].square().mean(-1)
         weight = 0.25 + moving / moving.mean().clamp(min=1e-4)
-        masks["future"] = weight.clamp(max=8.0) * examples.future_mask.float().repeat_interleave(
-            tokens, dim=1
-        )
+        inside = examples.future_mask.float().repeat_interleave(tokens, dim=1)
+        masks["future"] = weight.clamp(max=8.0) * inside
     return clean, masks
 
 

@@ -15,6 +15,16 @@ from vertebra.policy.recipe import PIXEL_STREAMS, POINT
 from vertebra.policy.shape import Shape
 from vertebra.spec.streams import Role
 
+PREDICTED_AS_DATA = frozenset({"future"})
+"""Denoised streams whose network output is the data, not the velocity."""
+SHORTEST = 0.05
+"""Smallest remaining flow time by which a prediction of data is divided."""
+
+
+def remaining(time: Tensor) -> Tensor:
+    """Flow time left until the data, kept away from zero."""
+    return (1.0 - time).clamp(min=SHORTEST)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
@@ -236,11 +246,30 @@ class Network(nn.Module):
         seen = torch.cat([mean, chance.amax(-1, keepdim=True)], dim=-1).flatten(1)
         return torch.cat([state, seen], dim=-1)
 
-    def velocities(self, read: Read) -> dict[str, Tensor]:
-        """Predicted velocity of every denoised stream that was read."""
-        return {
-            name: self.outputs[name](read.last[name]) for name in self.denoised if name in read.last
-        }
+    def velocities(
+        self, read: Read, noisy: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Predicted velocity of every denoised stream that was read, float32.
+
+        Actions are predicted as velocities. Frames are predicted as data and converted, because a
+        patch holds more numbers than a token is wide, and noise would not fit through it.
+
+        Source: arXiv:2511.13720 (prediction of data where tokens are narrow).
+
+        Args:
+            read: What the pass gave.
+            noisy: What went in: stream name to (vectors [B, copies * L, C], times [B, copies]).
+        """
+        found: dict[str, Tensor] = {}
+        for name in self.denoised:
+            if name not in read.last:
+                continue
+            found[name] = self.outputs[name](read.last[name]).float()
+            if name in PREDICTED_AS_DATA:
+                value, time = noisy[name]
+                left = remaining(time.repeat_interleave(self.length(name), dim=1))[..., None]
+                found[name] = (found[name] - value) / left
+        return found
 
     def pixel_tokens(self, read: Read) -> Tensor:
         """Tokens of the first camera before the last layer [B, rows * columns, D]."""

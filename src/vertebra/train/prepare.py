@@ -53,6 +53,7 @@ class Prepared:
             future=_tensor(batch.future[camera]),
             future_mask=_tensor(batch.future_mask),
             points=_tensor(wanted_points(batch)),
+            frame=_tensor(batch.frame),
         )
 
     def batch(self, step: int) -> Batch:
