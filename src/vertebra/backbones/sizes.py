@@ -45,7 +45,7 @@ class Size:
     coarse_stride: int = 16
     future_px: int = 32
     future_patch: int = 8
-    future_steps: tuple[int, ...] = (6,)
+    future_steps: tuple[int, ...] = (4, 8)
     horizon: int = 8
     execute: int = 4
     draws: int = 4
@@ -73,10 +73,10 @@ MINI = Size(
     head_width=32,
     trunk=128,
     vlm_hidden=512,
-    video_hidden=320,
+    video_hidden=192,
     action=64,
-    action_hidden=256,
-    action_hidden_context=192,
+    action_hidden=448,
+    action_hidden_context=128,
     channels=64,
 )
 

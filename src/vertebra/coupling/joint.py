@@ -79,6 +79,7 @@ class JointAttention(nn.Module):
         head_width: Width of a head, the same in all experts.
         finishing: Streams whose output after the last layer is needed; the others stop at the keys
             and values of the last layer.
+        context_width: Width of the context's tokens, where the table has a context.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class JointAttention(nn.Module):
         heads: int,
         head_width: int,
         finishing: tuple[str, ...],
+        context_width: int = 0,
     ) -> None:
         super().__init__()
         self.joint = joint
@@ -106,7 +108,7 @@ class JointAttention(nn.Module):
                     heads=heads,
                     head_width=head_width,
                     hidden=size.hidden,
-                    context=bool(joint.context),
+                    context_width=context_width if joint.context else 0,
                     final=layer == depth - 1 and name not in needed,
                 )
                 for layer in range(depth)
@@ -120,7 +122,7 @@ class JointAttention(nn.Module):
         *,
         seen: Seen,
         cache: Cache | None = None,
-        context: Mapping[str, Tensor] | None = None,
+        context: Tensor | None = None,
         context_bias: Tensor | None = None,
     ) -> Read:
         """One pass over the streams in ``tokens``; what they see beside them comes from ``cache``.
@@ -129,7 +131,7 @@ class JointAttention(nn.Module):
             tokens: Stream name to tokens [B, L, D of its expert].
             seen: Padding, chunk times and copies.
             cache: Keys and values of streams that were read before.
-            context: Expert name to context tokens [B, S, D], where the table has a context.
+            context: Context tokens [B, S, context_width], where the table has a context.
             context_bias: Bias [B, 1, 1, S] of the context's padding.
         """
         cache = cache or {}
@@ -171,7 +173,7 @@ class JointAttention(nn.Module):
         kept: Mapping[str, list[tuple[Tensor, Tensor]]],
         cache: Cache,
         bias: Tensor | None,
-        context: Mapping[str, Tensor] | None,
+        context: Tensor | None,
         context_bias: Tensor | None,
     ) -> Tensor:
         block = self._layer(name, layer)
@@ -181,8 +183,7 @@ class JointAttention(nn.Module):
         key = torch.cat([k for k, _ in pairs], dim=2)
         value = torch.cat([v for _, v in pairs], dim=2)
         attended = attend(block.queries(normed), key, value, bias)
-        own = None if context is None else context[self.joint.experts[name]]
-        return block.absorb(tokens, attended, own, context_bias)
+        return block.absorb(tokens, attended, context, context_bias)
 
     def _layer(self, name: str, layer: int) -> ExpertLayer:
         layers = cast("nn.ModuleList", self.experts[self.joint.experts[name]])

@@ -72,23 +72,26 @@ def problems(joint: Joint) -> list[str]:
     """Everything that is wrong with a table, in words."""
     names = [stream.name for stream in joint.streams]
     found = [
-        f"stream '{name}' is declared twice" for name in {n for n in names if names.count(n) > 1}
+        f"stream '{name}' is declared twice" for name in sorted(set(names)) if names.count(name) > 1
     ]
     for query, keys in joint.sees.items():
         found += [
             f"'{query}' sees '{key}', and '{missing}' is not a stream (streams: {names})"
             for key in keys
-            for missing in {query, key} - set(names)
+            for missing in sorted({query, key} - set(names))
         ]
     for name in names:
         if name not in joint.sees:
             found.append(
                 f"stream '{name}' has no row in `sees`; give it one (it may see only itself)"
             )
+        elif not joint.sees[name]:
+            found.append(f"stream '{name}' sees nothing; let it see itself at least")
         if name not in joint.experts:
             found.append(f"stream '{name}' has no expert; name the weights that serve it")
     found += [
-        f"expert given for unknown stream '{name}'" for name in set(joint.experts) - set(names)
+        f"expert given for unknown stream '{name}'"
+        for name in sorted(set(joint.experts) - set(names))
     ]
     for stream in joint.streams:
         if stream.role is not Role.TEACHER:
@@ -104,12 +107,16 @@ def problems(joint: Joint) -> list[str]:
 
 
 def closure(joint: Joint, name: str) -> frozenset[str]:
-    """All streams on which a stream depends, directly or through others (itself included)."""
+    """All streams on which a stream depends, directly or through others (itself included).
+
+    Names that are not streams are left out; ``problems`` tells of them.
+    """
+    streams = {stream.name for stream in joint.streams}
     reached = {name}
     frontier = [name]
     while frontier:
         for key in joint.sees.get(frontier.pop(), {}):
-            if key not in reached:
+            if key in streams and key not in reached:
                 reached.add(key)
                 frontier.append(key)
     return frozenset(reached)

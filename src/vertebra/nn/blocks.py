@@ -34,13 +34,21 @@ class ExpertLayer(nn.Module):
         heads: Attention heads (shared by all experts).
         head_width: Width of a head (shared by all experts).
         hidden: Hidden width of the MLP.
-        context: Whether the layer also reads a context by cross-attention.
+        context_width: Width of the context that the layer also reads by cross-attention, with half
+            the heads; 0 for none.
         final: Whether nothing but keys and values is ever needed from the last layer, so that the
             rest is not built.
     """
 
     def __init__(
-        self, *, width: int, heads: int, head_width: int, hidden: int, context: bool, final: bool
+        self,
+        *,
+        width: int,
+        heads: int,
+        head_width: int,
+        hidden: int,
+        context_width: int,
+        final: bool,
     ) -> None:
         super().__init__()
         inner = heads * head_width
@@ -55,12 +63,13 @@ class ExpertLayer(nn.Module):
         self.mlp_norm = Norm(width)
         self.up = nn.Linear(width, hidden)
         self.down = nn.Linear(hidden, width)
-        self.has_context = context
-        if context:
+        self.has_context = context_width > 0
+        if self.has_context:
             self.cross_norm = Norm(width)
-            self.cross_q = nn.Linear(width, inner, bias=False)
-            self.cross_kv = nn.Linear(width, 2 * inner, bias=False)
-            self.cross_out = nn.Linear(inner, width, bias=False)
+            narrow = inner // 2
+            self.cross_q = nn.Linear(width, narrow, bias=False)
+            self.cross_kv = nn.Linear(context_width, 2 * narrow, bias=False)
+            self.cross_out = nn.Linear(narrow, width, bias=False)
 
     def keys_values(self, normed: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [B, H, L, K] of normalised tokens."""
@@ -80,7 +89,8 @@ class ExpertLayer(nn.Module):
             if context is None:
                 raise AssertionError("this expert was built with a context and got none")
             key, value = self.cross_kv(context).chunk(2, dim=-1)
-            query = split_heads(self.cross_q(self.cross_norm(tokens)), self.heads)
-            read = attend(query, split_heads(key, self.heads), split_heads(value, self.heads), bias)
+            heads = self.heads // 2
+            query = split_heads(self.cross_q(self.cross_norm(tokens)), heads)
+            read = attend(query, split_heads(key, heads), split_heads(value, heads), bias)
             tokens = tokens + self.cross_out(join_heads(read))
         return tokens + self.down(F.relu(self.up(self.mlp_norm(tokens))))

@@ -62,6 +62,7 @@ class Network(nn.Module):
             heads=size.heads,
             head_width=size.head_width,
             finishing=self.denoised,
+            context_width=size.trunk,
         )
         self.cameras = nn.ModuleDict(
             {
@@ -91,10 +92,6 @@ class Network(nn.Module):
                 self.outputs[name] = nn.Linear(width, self.channels(name))
                 nn.init.zeros_(self.outputs[name].weight)  # type: ignore[arg-type]
                 nn.init.zeros_(self.outputs[name].bias)  # type: ignore[arg-type]
-        if joint.context:
-            self.context = nn.ModuleDict(
-                {name: nn.Linear(size.trunk, width.width) for name, width in widths.items()}
-            )
         if shape.pointing:
             self.pointing = Pointing(size.trunk)
         self.points = POINT in joint.experts
@@ -138,8 +135,8 @@ class Network(nn.Module):
 
     def embed_given(
         self, given: Given
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor], Tensor | None]:
-        """Tokens, padding masks, context by expert and the context's bias."""
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor | None, Tensor | None]:
+        """Tokens, padding masks, context and the context's bias."""
         silent = self.shape.recipe.blind
         rows, words_mask = self.words.rows(
             ("",) * len(given.instructions) if silent else given.instructions
@@ -158,18 +155,17 @@ class Network(nn.Module):
             elif name == "state":
                 tokens[name] = state
         if not self.joint.context:
-            return tokens, padding, {}, None
+            return tokens, padding, None, None
         parts = {"text": (text, words_mask), "state": (state, torch.ones_like(words_mask[:, :1]))}
         chosen = [parts[name] for name in self.joint.context]
         joined = torch.cat([part.to(text.dtype) for part, _ in chosen], dim=1)
         mask = torch.cat([part for _, part in chosen], dim=1)
-        context = {name: layer(joined) for name, layer in self.context.items()}
         bias = None
         if not bool(mask.all()):
             bias = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, HIDDEN)[
                 :, None, None
             ]
-        return tokens, padding, context, bias
+        return tokens, padding, joined, bias
 
     def embed_noisy(self, name: str, noisy: Tensor, time: Tensor) -> Tensor:
         """Noisy vectors [B, copies * L, C] with one time a copy [B, copies] as tokens."""
@@ -229,7 +225,7 @@ class Network(nn.Module):
             tokens,
             seen=Seen(padding=memory.padding, copies=copies),
             cache=cache,
-            context=memory.context or None,
+            context=memory.context,
             context_bias=memory.context_bias,
         )
 
@@ -288,7 +284,7 @@ class Memory:
     """What later passes of the same observation need beside the cache."""
 
     padding: Mapping[str, Tensor]
-    context: Mapping[str, Tensor]
+    context: Tensor | None
     context_bias: Tensor | None
 
 

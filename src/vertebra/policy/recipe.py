@@ -134,6 +134,12 @@ def _schedule_problems(recipe: Recipe) -> list[str]:
         for name in recipe.weights
         if name not in denoised
     ]
+    if POINT in joint.experts:
+        found += [
+            f"'{name}' depends on '{POINT}', which is read from it"
+            for name in joint.named(Role.GIVEN)
+            if name in PIXEL_STREAMS and POINT in closure(joint, name)
+        ]
     if any(_value(schedule, name) < 1 for name in ("steps", "video_steps")):
         found.append(f"a schedule needs one step or more, found {schedule}")
     unskippable = set(denoised) - {"action"} - recipe.skips
