@@ -1,5 +1,6 @@
 """A run directory as a pilot writes it, made from known probabilities instead of policies."""
 
+import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,8 @@ COLOURS = {
     "green": (72, 150, 92),
     "yellow": (224, 186, 72),
 }
-SPLITS = (("layout", 26), ("pair", 12), ("composition", 12))
+SPLITS = ("layout", "pair", "composition")
+SCENES = (26, 12, 12)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +73,36 @@ ARMS = (
 )
 
 
+def fake_record(**changes: Any) -> EpisodeRecord:
+    """A failed rollout with every field filled; give what matters."""
+    plain: dict[str, Any] = {
+        "pilot": "fake",
+        "arm": "pi0",
+        "family": "vla",
+        "demonstrations": 800,
+        "seed": 0,
+        "environment": "tabletop-v1",
+        "split": "layout",
+        "condition": "asked",
+        "initial_state": "state",
+        "initial_hash": "hash",
+        "scene_seed": 0,
+        "task": "lift/red",
+        "skill": "lift",
+        "instruction": "lift the red box",
+        "outcome": Outcome.TIMEOUT,
+        "achieved": (),
+        "first_touched": None,
+        "first_grasped": None,
+        "target": "red",
+        "progress": 0.0,
+        "steps": 40,
+        "model_evaluations": {},
+        "spec_hash": "fake",
+    }
+    return EpisodeRecord(**{**plain, **changes})
+
+
 def write_run(
     out: Path,
     *,
@@ -82,6 +114,7 @@ def write_run(
     seed_sd: float = 0.25,
     pictures: bool = True,
     latency: bool = True,
+    scenes: tuple[int, ...] = SCENES,
     rng_seed: int = 0,
 ) -> Path:
     """Write a run directory.
@@ -96,12 +129,13 @@ def write_run(
         seed_sd: Spread of training seeds, in logits.
         pictures: Whether to draw strips.
         latency: Whether latency was measured.
+        scenes: Initial states of each of ``SPLITS``.
         rng_seed: Seed of everything drawn.
 
     Returns:
         ``out``.
     """
-    plan = _plan(arms, counts, seeds, simulator)
+    plan = {**_plan(arms, counts, seeds, simulator), "scenes": list(scenes)}
     write_json(out / "plan.json", plan)
     slots = [
         (arm, count, seed)
@@ -158,7 +192,7 @@ def _write_job(
     learnt = 0.55 * math.log(count / most)
     shift = rng.normal(0, seed_sd) + learnt
     if simulator:
-        write_jsonl(folder / "records.jsonl", _records(plan, arm, count, seed, shift, rng))
+        _write_records(folder / "records.jsonl", _records(plan, arm, count, seed, shift, rng))
     steps = 1500
     losses = [
         (step, 0.9 * math.exp(-step / 500) + 0.16 + 0.01 * rng.normal() - 0.03 * learnt)
@@ -219,11 +253,11 @@ def _result(
     }
 
 
-def _scenes(seed: int = 5) -> list[dict[str, Any]]:
-    """States with three tasks each, the same for every arm."""
+def _scenes(counts: tuple[int, ...], seed: int = 5) -> list[dict[str, Any]]:
+    """States with three tasks each, the same for every arm; ``counts`` in the order of SPLITS."""
     rng = np.random.default_rng(seed)
     scenes: list[dict[str, Any]] = []
-    for split, count in SPLITS:
+    for split, count in zip(SPLITS, counts, strict=True):
         for i in range(count):
             colours = list(rng.permutation(list(COLOURS)))[:3]
             tasks = [
@@ -248,7 +282,7 @@ def _records(
     chance = 1 / 3
     hear = chance + (arm.hear - chance) * min(1.0, max(0.0, 1 + 0.4 * shift))
     rows: list[EpisodeRecord] = []
-    for scene in _scenes():
+    for scene in _scenes(tuple(plan["scenes"])):
         hard = 0.5 * np.random.default_rng(scene["seed"]).normal()
         for k, task in enumerate(scene["tasks"]):
             asked = {"asked": hear}
@@ -341,10 +375,17 @@ def _write_references(out: Path, plan: dict[str, Any]) -> None:
                 _rollout(plan, arm, 0, 0, scene, task, "asked", hear, act, rng),
                 model_evaluations={},
             )
-            for scene in _scenes()
+            for scene in _scenes(tuple(plan["scenes"]))
             for task in scene["tasks"]
         ]
-    write_jsonl(out / "reference" / "records.jsonl", rows)
+    _write_records(out / "reference" / "records.jsonl", rows)
+
+
+def _write_records(path: Path, records: list[EpisodeRecord]) -> None:
+    """The same lines as ``write_jsonl``, which spends most of a test on conversions."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [{**vars(record), "timing": vars(record.timing)} for record in records]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _latency(arm: FakeArm, rng: np.random.Generator) -> dict[str, list[float]]:
