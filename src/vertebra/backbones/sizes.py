@@ -27,6 +27,9 @@ class Size:
         future_steps: How many control steps ahead the imagined frames lie.
         horizon: Actions in a chunk.
         execute: Actions executed before the next chunk.
+        action_steps: Euler steps of the action that replace the recipe's at this size, or ``None``.
+            After minutes of training one step, the mean chunk, acts better than a sampled one
+            (docs/experiments/first_light.md); large models keep the published number.
         draws: Independent noise draws of a chunk that share one prefix pass in training.
     """
 
@@ -47,7 +50,8 @@ class Size:
     future_patch: int = 8
     future_steps: tuple[int, ...] = (4, 8)
     horizon: int = 8
-    execute: int = 4
+    execute: int = 2
+    action_steps: int | None = None
     draws: int = 4
 
 
@@ -63,6 +67,7 @@ TINY = Size(
     action_hidden=64,
     action_hidden_context=48,
     channels=8,
+    action_steps=1,
     draws=2,
 )
 
@@ -78,6 +83,7 @@ MINI = Size(
     action_hidden=448,
     action_hidden_context=128,
     channels=64,
+    action_steps=1,
 )
 
 SIZES: tuple[Size, ...] = (TINY, MINI)

@@ -127,7 +127,7 @@ class TrainedPolicy:
         """Chunks for many sessions at once."""
         noise = self._noise(sessions)
         given = self.given(observations)
-        done = generate(self.network.shape.recipe.schedule, Passes(self.network, given), noise)
+        done = generate(self.network.shape.schedule, Passes(self.network, given), noise)
         chunks = self.action_normaliser.denormalise(done.values["action"].float().cpu().numpy())
         imagined = self._imagined(given, done)
         size, rate_hz = self.network.shape.size, self.needs.rate_hz

@@ -1,11 +1,10 @@
 """Everything that fixes the tensors of a policy: recipe, size, robot."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from vertebra.backbones.sizes import Size
 from vertebra.policy.recipe import Recipe
+from vertebra.schedules.kinds import Schedule
 from vertebra.spec.action import ActionSpec
 from vertebra.spec.observation import ObservationSpec
 
@@ -31,6 +30,12 @@ class Shape:
     pointing: bool
 
     @property
+    def schedule(self) -> Schedule:
+        """The recipe's schedule, with the action steps of this size."""
+        schedule, steps = self.recipe.schedule, self.size.action_steps
+        return schedule if steps is None else replace(schedule, steps=steps)
+
+    @property
     def state_dims(self) -> int:
         """Length of the state vector."""
         return len(self.needs.state)
@@ -39,6 +44,3 @@ class Shape:
     def action_dims(self) -> int:
         """Length of an action vector."""
         return len(self.makes.dims)
-
-
-Plain = Mapping[str, Any]
