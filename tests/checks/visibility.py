@@ -7,11 +7,11 @@ the recipe. ``#`` joint attention to all tokens, ``x`` cross-attention to a cont
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fakes.networks import given_of, network_of
 from vertebra.coupling.table import closure
-from vertebra.policy.network import Given, Network
+from vertebra.policy.network import Network
 from vertebra.policy.recipe import POINT, Recipe
 from vertebra.spec.streams import Role
 
@@ -103,7 +103,7 @@ def check_table(recipe: Recipe) -> None:
 
 
 class Probe:
-    """One pass of a recipe's network whose inputs are leaves of the graph.
+    """One pass of a recipe's network in which what enters the attention are leaves of the graph.
 
     Args:
         recipe: What the weights are for; all its denoised streams and teachers are run.
@@ -111,72 +111,59 @@ class Probe:
         cut: Whether the pointing token is a leaf too, instead of following from the camera tokens.
 
     Attributes:
-        tokens: Stream name to the tokens that entered.
+        inputs: Name of each stream and context to the parts of its tokens that entered.
+        contexts: Those of them that are contexts.
         values: Stream name to its values in the first layer.
         after_one: Stream name to its tokens after the first layer.
         last: Name of each denoised stream to its output.
-        contexts: Context name to the tokens that entered.
     """
 
     def __init__(self, recipe: Recipe, network: Network, *, cut: bool = False) -> None:
-        network.joint = network.attention.joint = recipe.coupling
-        network.late = frozenset(
-            n for n in network.joint.sees if POINT in closure(network.joint, n)
-        )
-        self.tokens: dict[str, Tensor] = {}
-        self.contexts: dict[str, Tensor] = {}
-        self._watch(network)
+        joint = network.joint = network.attention.joint = recipe.coupling
+        network.late = frozenset(name for name in joint.sees if POINT in closure(joint, name))
+        made = (*network.denoised, *joint.named(Role.TEACHER))
+        entries: dict[str, list[nn.Module]] = {name: [network.inputs[name]] for name in made}
+        entries |= {recipe.pixels: list(network.cameras.values())}
+        entries |= {"text": [network.words], "state": [network.state]}
         if cut and network.points:
-            pointed_at = network.pointed_at
-            object.__setattr__(network, "pointed_at", lambda *seen: _leaf(pointed_at(*seen)))
+            entries[POINT] = [network.point]
+        self.inputs: dict[str, list[Tensor]] = {name: [] for name in entries}
+        self.contexts = {name: self.inputs[name] for name in joint.context}
+        handles = [
+            module.register_forward_hook(self._cut(name))
+            for name, modules in entries.items()
+            for module in modules
+        ]
         try:
-            self._run(network)
+            read, _ = network.read(given_of(), {name: _noisy(network, name) for name in made})
         finally:
-            for name in ("embed_given", "embed_noisy", "pointed_at"):
-                vars(network).pop(name, None)
-
-    def _run(self, network: Network) -> None:
-        noisy = {
-            name: _noisy(network, name)
-            for name in (*network.denoised, *network.joint.named(Role.TEACHER))
-        }
-        read, _ = network.read(given_of(), noisy)
-        self.values = {name: pairs[0][1] for name, pairs in read.cache.items()}
+            for handle in handles:
+                handle.remove()
+        self.values = {name: [pairs[0][1]] for name, pairs in read.cache.items()}
         self.after_one, self.last = read.tapped, read.last
 
-    def _watch(self, network: Network) -> None:
-        embed_given, embed_noisy = network.embed_given, network.embed_noisy
+    def _cut(self, name: str):
+        def leave(module: nn.Module, arguments: object, output: Tensor) -> Tensor:
+            self.inputs[name].append(output.detach().requires_grad_())
+            return self.inputs[name][-1]
 
-        def given(inputs: Given):
-            tokens, padding, context, bias = embed_given(inputs)
-            self.tokens |= {name: _leaf(value) for name, value in tokens.items()}
-            text, state = network.words(network.words.rows(inputs.instructions)[0]), inputs.state
-            if network.joint.context:
-                parts = {"text": text, "state": network.state(state)[:, None]}
-                self.contexts = {name: _leaf(parts[name]) for name in network.joint.context}
-                joined = torch.cat(list(self.contexts.values()), dim=1)
-                context = joined
-            own = {name: self.tokens[name] for name in tokens}
-            return own, padding, context, bias
+        return leave
 
-        def noisy(name: str, value: Tensor, time: Tensor) -> Tensor:
-            self.tokens[name] = _leaf(embed_noisy(name, value, time))
-            return self.tokens[name]
-
-        object.__setattr__(network, "embed_given", given)
-        object.__setattr__(network, "embed_noisy", noisy)
-
-    def reached(self, output: Tensor, sources: Mapping[str, Tensor]) -> set[str]:
+    def reached(self, output: Tensor, sources: Mapping[str, list[Tensor]]) -> set[str]:
         """Sources with respect to which the gradient of an output is not exactly zero."""
-        if not sources:
+        parts = [(name, tensor) for name, tensors in sources.items() for tensor in tensors]
+        if not parts:
             return set()
         weights = torch.linspace(0.5, 1.5, output.numel()).view_as(output)
         found = torch.autograd.grad(
-            (output * weights).sum(), list(sources.values()), retain_graph=True, allow_unused=True
+            (output * weights).sum(),
+            [tensor for _, tensor in parts],
+            retain_graph=True,
+            allow_unused=True,
         )
         return {
             name
-            for name, gradient in zip(sources, found, strict=True)
+            for (name, _), gradient in zip(parts, found, strict=True)
             if gradient is not None and bool((gradient != 0).any())
         }
 
@@ -204,13 +191,8 @@ def check_closure(recipe: Recipe) -> None:
             if more <= reached:
                 break
             reached |= more
-        sources = {**probe.contexts, **probe.tokens}
-        found = probe.reached(output, sources)
-        assert found == reached & set(sources), f"{recipe.name}: '{query}' depends on {found}"
-
-
-def _leaf(value: Tensor) -> Tensor:
-    return value.detach().requires_grad_()
+        found = probe.reached(output, probe.inputs)
+        assert found == reached & set(probe.inputs), f"{recipe.name}: '{query}' depends on {found}"
 
 
 def _noisy(network: Network, name: str) -> tuple[Tensor, Tensor]:
