@@ -85,6 +85,25 @@ def test_what_is_missing_is_named_with_the_extra_that_brings_it(code, extra):
     assert f"pip install 'vertebra[{extra}]'" in done.stderr
 
 
+def test_commands_say_which_extra_they_need_and_touch_nothing(tmp_path):
+    wanted = {
+        ("pilot", "--dry-run", "--out", str(tmp_path / "out")): "pilot",
+        ("data", "make", str(tmp_path / "set")): "pilot",
+        ("data", "check", str(tmp_path)): "data",
+        ("report", str(tmp_path)): "report",
+    }
+    code = "from vertebra.cli.entry import run\n" + "".join(
+        f"assert run({list(words)!r}) == 2\n" for words in wanted
+    )
+    done = run_without(not_in_base(), code)
+    assert done.returncode == 0, done.stderr
+    said = done.stderr.splitlines()
+    assert len(said) == len(wanted)
+    for line, extra in zip(said, wanted.values(), strict=True):
+        assert f"pip install 'vertebra[{extra}]'" in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_imported_package_is_declared():
     project = tomllib.loads((repository.ROOT / "pyproject.toml").read_text())["project"]
     extras = {
