@@ -94,6 +94,13 @@ def test_decision_records_are_numbered_without_gaps_and_indexed():
     assert [path.name for path in sorted(ADRS) if f"]({path.name})" not in index] == []
 
 
+def test_experiments_are_indexed():
+    folder = repository.ROOT / "docs" / "experiments"
+    index = (folder / "README.md").read_text()
+    pages = [path.name for path in DOCUMENTS if path.parent == folder and path.name != "README.md"]
+    assert [name for name in pages if f"]({name})" not in index] == []
+
+
 def test_every_pitfall_names_a_test_that_guards_it():
     text = (repository.ROOT / "docs" / "pitfalls.md").read_text()
     entries = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
