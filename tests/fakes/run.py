@@ -217,13 +217,30 @@ def _result(
     if arm.imagines is not None:
         copy = 0.08 + 0.004 * rng.normal()
         ratio = arm.imagines * math.exp(0.05 * rng.normal())
-        imagined = {"model_error_moving": ratio * copy, "copy_error_moving": copy, "frames": 240}
+        imagined = {
+            "model_error_moving": ratio * copy,
+            "sample_error_moving": 1.2 * ratio * copy,
+            "copy_error_moving": copy,
+            "moving_share": 0.08,
+            "frames": 240,
+            "pixels": 16,
+            "future_steps": [6, 14],
+        }
     offline = None
     if not simulator:
         offline = {
-            "action_error": 0.41 + 0.02 * rng.normal(),
-            "sensitivity": 0.02 if arm.blind else 0.31 + 0.03 * rng.normal(),
-            "directional": "not measurable",
+            "version": 1,
+            "action_error": 0.71 + 0.02 * rng.normal(),
+            "error_of_mean_action": 1.02,
+            "error_of_repeated_action": 0.88,
+            "sensitivity": 1.0 if arm.blind else 1.6 + 0.05 * rng.normal(),
+            "sensitivity_to_silence": 1.0 if arm.blind else 2.1 + 0.05 * rng.normal(),
+            "shift_of_noise": 0.2,
+            "directional": "not measurable: targets are not annotated",
+            "directional_swaps": 0,
+            "windows": 200,
+            "episodes": 8,
+            "details": {"mean_absolute_error": {"x": {"value": 0.01, "unit": "m"}}},
         }
     seconds = 205 + 20 * rng.random()
     return {

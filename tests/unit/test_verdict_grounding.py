@@ -177,10 +177,11 @@ def test_conditions_without_pairs_have_no_difference() -> None:
 
 def test_success_headline_is_new_layouts_when_there_are_any() -> None:
     layout, pair = rollout(A, (A,)), rollout(B, split="pair")
-    assert headline([layout, pair]) == ([layout], "layout")
-    assert headline([pair]) == ([pair], "all")
+    assert headline([layout, pair], "layout") == [layout]
+    assert headline([layout, pair], "all") == [layout, pair]
     blank = replace(layout, condition="blank")
-    assert headline([blank]) == ([], "all")
+    reworded = replace(layout, condition="paraphrase", split="paraphrase")
+    assert headline([blank, reworded], "all") == [reworded]
 
 
 def test_slices_count_by_split_and_skill() -> None:

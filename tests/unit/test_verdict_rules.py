@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fakes.run import ARMS, FakeArm, write_run
+from vertebra.spec.storage import write_json
 from vertebra.verdict.run import Job, Run, read_run
 from vertebra.verdict.summarise import summarise
 from vertebra.verdict.summary import (
@@ -160,11 +161,20 @@ def test_without_a_simulator_nothing_is_concluded(tmp_path: Path) -> None:
     assert "no simulator" in summary.verdict.headline
     assert summary.comparisons[0].difference is None
     figures = {f.name: f for f in summary.points[0].offline}
-    assert list(figures) == ["action_error", "sensitivity", "directional"]
+    assert list(figures) == [
+        "action_error",
+        "error_of_mean_action",
+        "error_of_repeated_action",
+        "sensitivity",
+        "sensitivity_to_silence",
+        "directional",
+    ]
     assert figures["directional"].estimate is None
-    assert figures["directional"].note == "not measurable"
-    assert figures["action_error"].estimate is not None
-    assert figures["action_error"].estimate.seeds == 3
+    assert figures["directional"].note.startswith("not measurable")
+    own = figures["action_error"].estimate
+    assert own is not None
+    assert (own.seeds, own.n) == (3, 600)
+    assert any("smaller than those of guesses" in s for s in summary.verdict.sentences)
 
 
 def test_still_improving_trainings_are_flagged(clear: Run) -> None:
@@ -202,6 +212,34 @@ def test_imagination_beats_copying_only_when_the_interval_says_so(clear: Run) ->
     assert told((1.20, 1.25, 1.22)) == "no"
     assert told((0.70, 0.95, 1.20)) == CANNOT_TELL
     assert told((0.70, 0.72)) == CANNOT_TELL
+
+
+def test_undefined_errors_of_imagined_frames_are_left_out(clear: Run) -> None:
+    nothing = {"model_error_moving": None, "copy_error_moving": None, "frames": 0}
+    jobs = tuple(replace(job, imagined=nothing) for job in clear.jobs)
+    assert {p.imagination for p in summarise(replace(clear, jobs=jobs)).points} == {None}
+
+
+def test_one_split_serves_the_whole_run(clear: Run) -> None:
+    """Jobs that met no new layout have no headline success, not that of other splits."""
+    jobs = tuple(
+        replace(job, records=tuple(r for r in job.records if r.split != "layout"))
+        if job.arm == "fast-wam"
+        else job
+        for job in clear.jobs
+    )
+    points = {p.arm: p for p in summarise(replace(clear, jobs=jobs)).points}
+    assert points["pi0"].success_split == "layout"
+    assert points["fast-wam"].success is None
+
+
+def test_failed_trainings_are_named(tmp_path: Path) -> None:
+    run_of(tmp_path, finished=4)
+    write_json(tmp_path / "jobs" / "pi0-800-s1" / "failed.json", {"why": "out of memory"})
+    write_json(tmp_path / "jobs" / "pi0-800-s0" / "failed.json", {"why": "finished since"})
+    summary = summarise(read_run(tmp_path))
+    assert summary.failed == ("pi0-800-s1: out of memory",)
+    assert any("Failed" in s and "pi0-800-s1" in s for s in summary.verdict.sentences)
 
 
 def test_the_summary_survives_json(clear: Run) -> None:

@@ -16,6 +16,9 @@ PALETTE = {
 }
 """Colours of the arms of a family in the order of the plan; readable on white and on black."""
 
+CARD_FIGURES = ("action_error", "sensitivity")
+"""Figures of an evaluation without a simulator that are large on a card."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
@@ -122,7 +125,7 @@ def _measures(point: Point, twin: Point | None, summary: Summary) -> list[Measur
             twin=None,
         )
         for figure in point.offline
-        if figure.estimate is not None
+        if figure.estimate is not None and figure.name in CARD_FIGURES
     ]
     found.append(_latency_measure(point.arm, summary))
     return found
@@ -145,7 +148,7 @@ def _share(label: str, estimate: Estimate, twin: float | None) -> Measure:
 def _figure_interval(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return estimate.method
-    return f"{estimate.low:.3g}\u2009–\u2009{estimate.high:.3g}"
+    return f"{estimate.low:.3g}{phrases.TO}{estimate.high:.3g}"
 
 
 def _latency_measure(arm: str, summary: Summary) -> Measure:

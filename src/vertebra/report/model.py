@@ -65,6 +65,10 @@ class Page:
         names = {point.arm for point in self.largest}
         return tuple(key for key in self.keys if key.name in names)
 
+    def has_heat(self, blind: bool) -> bool:
+        """Whether there are confusion matrices of blind twins or of the others."""
+        return any(key.name in self.heat and key.blind == blind for key in self.keys)
+
     def has_pictures(self, kind: str, blind: bool) -> bool:
         """Whether there are strips of a kind, of blind twins or of the others."""
         return any(p.kind == kind and p.blind == blind for p in self.pictures)

@@ -23,11 +23,16 @@ FAMILIES = {
 }
 OFFLINE = {
     "action_error": "Held-out action error",
+    "error_of_mean_action": "Always the mean action",
+    "error_of_repeated_action": "Last action repeated",
     "sensitivity": "Sensitivity to swapped words",
+    "sensitivity_to_silence": "Sensitivity to silence",
     "directional": "Directional score",
 }
 NO_NUMBER = "–"
 THIN = "\u202f"
+TO = f"{THIN}–\u2060{THIN}"
+"""A dash between two numbers at which no line breaks."""
 
 
 def percent(value: float | None) -> str:
@@ -39,7 +44,7 @@ def percent_range(estimate: Estimate) -> str:
     """The interval of a share: ``49 – 79 %``."""
     if estimate.low is None or estimate.high is None:
         return "no interval"
-    return f"{100 * estimate.low:.0f}\u2009–\u2009{100 * estimate.high:.0f}{THIN}%"
+    return f"{100 * estimate.low:.0f}{TO}{100 * estimate.high:.0f}{THIN}%"
 
 
 def points(value: float | None) -> str:
@@ -85,7 +90,7 @@ def milliseconds_range(estimate: Estimate) -> str:
         return f"{'over' if estimate.high is None else 'under'} {milliseconds(known)}"
     digits = 0 if 1000 * estimate.high >= 100 else 1
     low, high = f"{1000 * estimate.low:.{digits}f}", f"{1000 * estimate.high:.{digits}f}"
-    return f"{low}\u2009–\u2009{high}{THIN}ms"
+    return f"{low}{TO}{high}{THIN}ms"
 
 
 def plain(estimate: Estimate | None) -> str:

@@ -13,6 +13,9 @@ from vertebra.verdict.summary import Point
 
 PICTURES_PER_ARM = 4
 """Strips of one kind shown for an arm."""
+LARGEST_ZOOM = 3
+PAGE_PX = 1000
+"""Small pictures are enlarged by a whole number, up to this width."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,7 @@ class Picture:
         uri: The picture itself.
         width: Pixels.
         height: Pixels.
+        zoom: How many times as large small pictures are shown.
     """
 
     arm: str
@@ -36,6 +40,7 @@ class Picture:
     uri: str
     width: int
     height: int
+    zoom: int
 
 
 def pictures(directory: Path, points: Iterable[Point]) -> tuple[Picture, ...]:
@@ -65,4 +70,5 @@ def _picture(folder: Path, point: Point, entry: Mapping[str, Any]) -> Picture:
         uri="data:image/png;base64," + base64.b64encode(path.read_bytes()).decode(),
         width=width,
         height=height,
+        zoom=max(1, min(LARGEST_ZOOM, PAGE_PX // width)),
     )

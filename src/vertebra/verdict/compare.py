@@ -9,7 +9,7 @@ Rules, fixed before any number is seen:
   in its favour and none is in favour of the other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from vertebra.spec.record import EpisodeRecord
@@ -20,6 +20,7 @@ from vertebra.verdict.measure import (
     SEEDS_REQUIRED,
     followed,
     headline,
+    headline_split,
     pairs,
     rollouts,
     succeeded,
@@ -73,7 +74,11 @@ def comparisons(run: Run) -> tuple[Comparison, ...]:
 def _compare(run: Run, kind: str, measure: str, first: str, second: str) -> Comparison:
     count = _common_count(run.plan, first, second)
     good = followed if measure == FOLLOWING else succeeded
-    choose = _choice(measure)
+    split = headline_split(run)
+
+    def choose(records: Sequence[EpisodeRecord]) -> list[EpisodeRecord]:
+        return swapped(records) if measure == FOLLOWING else headline(records, split)
+
     one, other = pairs(
         choose(records_of(run, first, count)), choose(records_of(run, second, count))
     )
@@ -103,12 +108,6 @@ def _compare(run: Run, kind: str, measure: str, first: str, second: str) -> Comp
         word=CANNOT_TELL,
         missing=missing,
     )
-
-
-def _choice(measure: str) -> Callable[[Sequence[EpisodeRecord]], list[EpisodeRecord]]:
-    if measure == FOLLOWING:
-        return swapped
-    return lambda records: headline(records)[0]
 
 
 def _common_count(plan: Plan, first: str, second: str) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from vertebra.stats.quantile import quantile
 from vertebra.stats.scaling import Cell, fit_curve
 from vertebra.verdict.compare import records_of
-from vertebra.verdict.measure import headline, succeeded
+from vertebra.verdict.measure import headline, headline_split, succeeded
 from vertebra.verdict.run import Job, Run
 from vertebra.verdict.summary import Cost, Latency, Price
 
@@ -66,7 +66,7 @@ def price(run: Run, arm: str) -> Price:
     cells: list[Cell] = []
     for job in run.jobs:
         if job.arm == arm and job.records:
-            chosen = headline(job.records)[0]
+            chosen = headline(job.records, headline_split(run))
             cells.append(
                 Cell(
                     demonstrations=job.demonstrations,

@@ -12,15 +12,21 @@ from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.task import Outcome
 from vertebra.stats.crossed import Rollout, difference, rate
 from vertebra.stats.interval import Estimate, t_mean
-from vertebra.verdict.run import Job
+from vertebra.verdict.run import Job, Run
 from vertebra.verdict.summary import CANNOT_TELL, Condition, Figure, Imagination, Slice
 
 CONDITIONS = ("asked", "paraphrase", "blank", "nonsense")
 HEADLINE_SPLIT = "layout"
 ALL = "all"
-OFFLINE_ORDER = ("action_error", "sensitivity", "directional")
-COUNTS = ("frames", "windows", "n")
-"""Names under which an evaluation without a simulator may say on how many samples it rests."""
+FIGURES = {
+    "action_error": "windows",
+    "error_of_mean_action": "windows",
+    "error_of_repeated_action": "windows",
+    "sensitivity": "windows",
+    "sensitivity_to_silence": "windows",
+    "directional": "directional_swaps",
+}
+"""Figures of an evaluation without a simulator, in order, and where each says its n."""
 SEEDS_REQUIRED = 3
 """Training seeds below which nothing is put into words about a recipe."""
 
@@ -54,14 +60,18 @@ def tested(records: Sequence[EpisodeRecord]) -> list[EpisodeRecord]:
     ]
 
 
-def headline(records: Sequence[EpisodeRecord]) -> tuple[list[EpisodeRecord], str]:
-    """The rollouts of the headline success rate and the split they are from.
+def headline_split(run: Run) -> str:
+    """The split that headline success is read from, one for the whole run.
 
-    New layouts of known things when there are such, else all of them.
+    New layouts of known things when any finished job met such, else all splits together.
     """
-    asked = tested(records)
-    layouts = [r for r in asked if r.split == HEADLINE_SPLIT]
-    return (layouts, HEADLINE_SPLIT) if layouts else (asked, ALL)
+    met = any(r.split == HEADLINE_SPLIT for job in run.jobs for r in tested(job.records))
+    return HEADLINE_SPLIT if met else ALL
+
+
+def headline(records: Sequence[EpisodeRecord], split: str) -> list[EpisodeRecord]:
+    """The rollouts of the headline success rate."""
+    return [r for r in tested(records) if split in (ALL, r.split)]
 
 
 def slices(records: Sequence[EpisodeRecord]) -> tuple[Slice, ...]:
@@ -120,11 +130,12 @@ def conditions(records: Sequence[EpisodeRecord]) -> tuple[Condition, ...]:
 
 def imagination(jobs: Sequence[Job]) -> Imagination | None:
     """Imagined frames against copying the last frame, over training seeds."""
-    parts = [job.imagined for job in jobs if job.imagined]
     usable = [
-        part
-        for part in parts
-        if float(part["copy_error_moving"]) > 0 and float(part["model_error_moving"]) > 0
+        job.imagined
+        for job in jobs
+        if job.imagined
+        and job.imagined.get("copy_error_moving")
+        and job.imagined.get("model_error_moving")
     ]
     logs = t_mean(
         [
@@ -134,6 +145,7 @@ def imagination(jobs: Sequence[Job]) -> Imagination | None:
     )
     if logs is None:
         return None
+    sampled = [float(p["sample_error_moving"]) for p in usable if p.get("sample_error_moving")]
     frames = sum(int(part.get("frames", 0)) for part in usable)
     ratio = Estimate(
         value=math.exp(logs.value),
@@ -148,6 +160,7 @@ def imagination(jobs: Sequence[Job]) -> Imagination | None:
     return Imagination(
         model_error=sum(float(p["model_error_moving"]) for p in usable) / len(usable),
         copy_error=sum(float(p["copy_error_moving"]) for p in usable) / len(usable),
+        sample_error=sum(sampled) / len(sampled) if sampled else None,
         ratio=ratio,
         frames=frames,
         word=_beats_copying(ratio),
@@ -165,19 +178,14 @@ def _beats_copying(ratio: Estimate) -> str:
 def offline(jobs: Sequence[Job]) -> tuple[Figure, ...]:
     """Figures of an evaluation without a simulator: mean and t interval over training seeds."""
     parts = [job.offline for job in jobs if job.offline]
-    found = {name for part in parts for name in part if name not in COUNTS}
-    order = {name: place for place, name in enumerate(OFFLINE_ORDER)}
-    n = sum(int(part[name]) for part in parts for name in COUNTS if name in part)
     figures: list[Figure] = []
-    for name in sorted(found, key=lambda name: (order.get(name, len(order)), name)):
+    for name, counted in FIGURES.items():
         values = [part[name] for part in parts if part.get(name) is not None]
-        numbers = [
-            float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)
-        ]
+        estimate = t_mean([float(v) for v in values if not isinstance(v, str)])
         notes = dict.fromkeys(v for v in values if isinstance(v, str))
-        if numbers or notes:
-            estimate = t_mean(numbers)
-            if estimate is not None and n:
-                estimate = replace(estimate, n=n)
+        n = sum(int(part.get(counted, 0)) for part in parts)
+        if estimate is not None and n:
+            estimate = replace(estimate, n=n)
+        if estimate is not None or notes:
             figures.append(Figure(name=name, estimate=estimate, note="; ".join(notes)))
     return tuple(figures)

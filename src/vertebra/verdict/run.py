@@ -6,6 +6,7 @@ Layout read here::
     OUT/jobs/<id>/job.json               one training and its evaluation
     OUT/jobs/<id>/result.json            written last: a job without it is not finished
     OUT/jobs/<id>/records.jsonl          its episodes (absent without a simulator)
+    OUT/jobs/<id>/failed.json            only while a job has failed
     OUT/reference/records.jsonl          episodes of "demonstrator" and "random" (optional)
     OUT/latency.json                     arm -> stage -> seconds (optional, written at the end)
 """
@@ -101,18 +102,33 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A training that failed and is not finished since.
+
+    Attributes:
+        job: Name of its folder.
+        why: Its last words.
+    """
+
+    job: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Run:
     """Everything a verdict is made from.
 
     Attributes:
         plan: What was planned.
         jobs: What has finished, in the order of the plan.
+        failures: What has failed.
         references: Episodes of the reference policies.
         latency: Arm name to stage to seconds of each measured chunk.
     """
 
     plan: Plan
     jobs: tuple[Job, ...]
+    failures: tuple[Failure, ...] = ()
     references: tuple[EpisodeRecord, ...] = ()
     latency: Mapping[str, Mapping[str, tuple[float, ...]]] = field(
         default_factory=dict[str, Mapping[str, tuple[float, ...]]]
@@ -189,6 +205,7 @@ def read_run(directory: Path) -> Run:
     return Run(
         plan=plan,
         jobs=tuple(jobs),
+        failures=_read_failures(directory),
         references=_read_records(directory / "reference" / "records.jsonl"),
         latency=_read_latency(directory / "latency.json"),
     )
@@ -251,6 +268,14 @@ def _read_records(path: Path) -> tuple[EpisodeRecord, ...]:
     if not path.is_file():
         return ()
     return tuple(record_from_plain(row) for row in read_jsonl(path))
+
+
+def _read_failures(directory: Path) -> tuple[Failure, ...]:
+    return tuple(
+        Failure(job=path.parent.name, why=str(read_json(path).get("why", "no reason given")))
+        for path in sorted((directory / "jobs").glob("*/failed.json"))
+        if not (path.parent / "result.json").is_file()
+    )
 
 
 def _read_latency(path: Path) -> dict[str, Mapping[str, tuple[float, ...]]]:

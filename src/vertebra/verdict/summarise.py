@@ -10,6 +10,7 @@ from vertebra.verdict.grounding import grounding
 from vertebra.verdict.measure import (
     conditions,
     headline,
+    headline_split,
     imagination,
     offline,
     rollouts,
@@ -41,6 +42,7 @@ def summarise(run: Run) -> Summary:
         jobs_planned=len(run.plan.slots),
         jobs_finished=len(run.jobs),
         running=left,
+        failed=tuple(f"{failure.job}: {failure.why}" for failure in run.failures),
         verdict=verdict(run, found, compared, left),
         points=found,
         comparisons=compared,
@@ -57,7 +59,8 @@ def summarise(run: Run) -> Summary:
 
 def _point(run: Run, arm: Arm, count: int, jobs: Sequence[Job], skills: dict[str, str]) -> Point:
     records = records_of(run, arm.name, count)
-    chosen, split = headline(records)
+    split = headline_split(run)
+    chosen = headline(records, split)
     return Point(
         arm=arm.name,
         recipe=arm.recipe,
@@ -82,9 +85,10 @@ def _point(run: Run, arm: Arm, count: int, jobs: Sequence[Job], skills: dict[str
 
 
 def _references(run: Run) -> tuple[Reference, ...]:
+    split = headline_split(run)
     found: list[Reference] = []
     for arm in dict.fromkeys(record.arm for record in run.references):
-        chosen, split = headline([record for record in run.references if record.arm == arm])
+        chosen = headline([record for record in run.references if record.arm == arm], split)
         estimate = rate(rollouts(chosen, succeeded))
         if estimate is not None:
             unseeded = replace(estimate, seeds=0, method="t over initial states")

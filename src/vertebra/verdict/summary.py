@@ -97,8 +97,10 @@ class Imagination:
     """Imagined against real frames, on moving regions.
 
     Attributes:
-        model_error: Mean error of the imagined frames.
-        copy_error: Mean error of repeating the last frame.
+        model_error: Error of the mean imagined frames.
+        copy_error: Error of repeating the last frame.
+        sample_error: Error of one sampled future, which is penalised for choosing among several
+            possible ones; ``None`` when it was not measured.
         ratio: model_error / copy_error over training seeds (geometric mean); below 1 is better.
         frames: Frames compared.
         word: Whether it beats copying: ``yes``, ``no`` or ``cannot tell``.
@@ -106,6 +108,7 @@ class Imagination:
 
     model_error: float
     copy_error: float
+    sample_error: float | None
     ratio: Estimate
     frames: int
     word: str
@@ -299,7 +302,8 @@ class Summary:
         target_success: Success rate whose price is asked for.
         jobs_planned: Trainings planned.
         jobs_finished: Trainings finished.
-        running: What is not finished, in words, one an arm.
+        running: What is not finished, in words, one an arm and number of demonstrations.
+        failed: Trainings that failed, in words.
         verdict: The answer.
         points: One an arm and number of demonstrations, finished ones only.
         comparisons: All paired comparisons.
@@ -317,6 +321,7 @@ class Summary:
     jobs_planned: int
     jobs_finished: int
     running: tuple[str, ...]
+    failed: tuple[str, ...]
     verdict: Verdict
     points: tuple[Point, ...]
     comparisons: tuple[Comparison, ...]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from vertebra.stats.interval import Estimate
 from vertebra.verdict.compare import FOLLOWING, SUCCESS
 from vertebra.verdict.measure import SEEDS_REQUIRED
-from vertebra.verdict.run import Plan, Run
+from vertebra.verdict.run import Run
 from vertebra.verdict.summary import (
     BETTER_FIRST,
     BETTER_SECOND,
@@ -65,6 +65,18 @@ def running(run: Run) -> tuple[str, ...]:
     )
 
 
+def _unfinished(run: Run, left: Sequence[str]) -> list[str]:
+    """What has failed and what is still to come."""
+    return _failed(run) + (["Still to come: " + ", ".join(left) + "."] if left else [])
+
+
+def _failed(run: Run) -> list[str]:
+    if not run.failures:
+        return []
+    names = ", ".join(failure.job for failure in run.failures)
+    return [f"Failed, and missing from all numbers: {names}. The next run tries them again."]
+
+
 def verdict(
     run: Run, found: Sequence[Point], comparisons: Sequence[Comparison], left: Sequence[str]
 ) -> Verdict:
@@ -82,14 +94,17 @@ def verdict(
             first="",
             second="",
             headline="Nothing finished yet.",
-            sentences=("The report is rewritten after every finished training.",),
+            sentences=(
+                "The report is rewritten after every finished training.",
+                *_failed(run),
+            ),
         )
     if not any(point.episodes for point in found):
-        return _offline(run.plan, found, left)
+        return _offline(run, found, left)
     sides = [c for c in comparisons if c.kind == "sides"]
     largest = _largest(found)
     about = [_about_arm(point, largest, comparisons) for point in largest if not point.blind]
-    tail = ["Still to come: " + ", ".join(left) + "."] if left else []
+    tail = _unfinished(run, left)
     if not sides:
         return Verdict(
             word=CANNOT_TELL,
@@ -233,9 +248,9 @@ def _about_arm(point: Point, largest: Sequence[Point], comparisons: Sequence[Com
     return text
 
 
-def _offline(plan: Plan, found: Sequence[Point], left: Sequence[str]) -> Verdict:
+def _offline(run: Run, found: Sequence[Point], left: Sequence[str]) -> Verdict:
     """A pilot without a simulator: figures, and what they cannot say."""
-    names = [arm.name for arm in plan.arms if not arm.blind]
+    names = [arm.name for arm in run.plan.arms if not arm.blind]
     both = " or ".join(names[:2]) if len(names) > 1 else names[0]
     sentences = [
         "The error of predicted actions on held-out recordings does not rank policies by success: "
@@ -244,8 +259,7 @@ def _offline(plan: Plan, found: Sequence[Point], left: Sequence[str]) -> Verdict
         "right direction.",
         "Priors learnt on the built-in table-top mean nothing on this data.",
     ]
-    if left:
-        sentences.append("Still to come: " + ", ".join(left) + ".")
+    sentences = [*_errors_in_words(found), *sentences, *_unfinished(run, left)]
     return Verdict(
         word=CANNOT_TELL,
         first=names[0] if len(names) > 1 else "",
@@ -254,3 +268,22 @@ def _offline(plan: Plan, found: Sequence[Point], left: Sequence[str]) -> Verdict
         "pilot has recordings but no simulator or robot.",
         sentences=tuple(sentences),
     )
+
+
+def _errors_in_words(found: Sequence[Point]) -> list[str]:
+    """Whether each sighted arm predicts actions better than guesses that see nothing."""
+    sentences: list[str] = []
+    for point in _largest(found):
+        figures = {figure.name: figure.estimate for figure in point.offline}
+        own, mean = figures.get("action_error"), figures.get("error_of_mean_action")
+        repeated = figures.get("error_of_repeated_action")
+        if point.blind or own is None or mean is None or repeated is None:
+            continue
+        best = min(mean.value, repeated.value)
+        word = "smaller than" if own.value < best else "not smaller than"
+        sentences.append(
+            f"{point.arm} predicts held-out actions with an error of {own.value:.2f}, {word} those "
+            f"of guesses that see nothing (always the mean action: {mean.value:.2f}, the last one "
+            f"repeated: {repeated.value:.2f}; {_basis(own)})."
+        )
+    return sentences
