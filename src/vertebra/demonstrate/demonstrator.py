@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vertebra.envs.tabletop import Tabletop
-from vertebra.envs.tabletop.environment import STEP_M, Tool
+from vertebra.envs.tabletop.episode import STEP_M, Tool
 from vertebra.envs.tabletop.tasks import LINE, Body, Goal, World, goal_of, holds
 from vertebra.spec.task import Task
 

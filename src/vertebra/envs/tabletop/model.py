@@ -9,8 +9,6 @@ FINGER_TRAVEL_M = 0.040
 """Each finger moves this far from the middle."""
 CROSS_ARM_M = 0.011
 """Half-width of the arms of a cross."""
-TIP_BELOW_TOOL_M = 0.014
-"""The finger tips reach this far below the tool point."""
 
 _HEAD = """
 <mujoco model="tabletop-v1">

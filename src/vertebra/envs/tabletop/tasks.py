@@ -259,16 +259,18 @@ def possible_goals(
     """
     goals: list[Goal] = []
     carried = [name for name, role in roles.items() if role == "carry"]
-    chained = "chain" in skills and len(carried) >= 2
-    for number, name in enumerate(carried):
-        on_plates = list(plates)
-        if chained and number < 2:
-            other = carried[1 - number]
-            goals.append(
-                Goal(skill="chain", target=name, destination=on_plates.pop(), second=other)
-            )
+    for name in carried:
+        free = list(plates)
+        others = [other for other in carried if other != name][:2] if "chain" in skills else []
+        # A chain puts its first object on the way, so that this put is not asked for by itself.
+        taken = [] if not others else [free.pop()] if "put" in skills else free
+        goals += [
+            Goal(skill="chain", target=name, destination=plate, second=other)
+            for plate in taken
+            for other in others
+        ]
         if "put" in skills:
-            goals += [Goal(skill="put", target=name, destination=plate) for plate in on_plates]
+            goals += [Goal(skill="put", target=name, destination=plate) for plate in free]
         if "stack" in skills and shapes[name] != "ball":
             goals += [
                 Goal(skill="stack", target=name, destination=below)
