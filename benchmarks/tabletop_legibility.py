@@ -88,7 +88,9 @@ def measure(camera: str, scenes: int, side: int, pixels: int, epochs: int) -> No
     rng = np.random.default_rng(0)
     for _ in range(steps):
         batch = rng.integers(len(images), size=64)
-        colour, shape = reader(as_input(images[batch]))
+        moved = np.roll(images[batch], rng.integers(-1, 2, 2), axis=(1, 2))
+        flipped = moved[:, :, ::-1] if rng.random() < 0.5 else moved
+        colour, shape = reader(as_input(np.ascontiguousarray(flipped)))
         loss = nn.functional.cross_entropy(colour, torch.from_numpy(colours[batch]))
         loss = loss + nn.functional.cross_entropy(shape, torch.from_numpy(shapes[batch]))
         optimiser.zero_grad()
@@ -117,7 +119,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=3000)
     parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--cameras", nargs="+", default=["front", "wrist"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for camera, side, pixels, scenes in (("front", 16, 20, 1), ("wrist", 32, 60, 2)):
+        if camera not in arguments.cameras:
+            continue
         measure(camera, scenes * arguments.scenes, side, pixels, arguments.epochs)
