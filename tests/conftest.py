@@ -1,1 +1,26 @@
-"""Makes ``fakes`` importable from every test."""
+"""Makes ``fakes`` and ``house`` importable from every test, and golden files writable on demand."""
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-golden", action="store_true", help="write golden files anew (make golden)"
+    )
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest):
+    """Compare a text with a golden file beside the test, or write it anew with --update-golden."""
+
+    def compare(name: str, text: str) -> None:
+        path = Path(request.path).parent / name
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert path.exists(), f"{path} is missing: write it with `make golden`"
+        assert text == path.read_text(), f"{path} differs: `make golden` if this was meant"
+
+    return compare

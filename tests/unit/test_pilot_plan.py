@@ -115,6 +115,7 @@ def test_default_grid_of_the_product_has_18_trainings():
         ({"samples": 10}, "less than one batch"),
         ({"draws": ()}, "no scenes"),
         ({"twins": "some"}, "twins is 'some'"),
+        ({"size": "huge", "seeds": 0}, r"No size is named 'huge'[\s\S]*0 seeds"),
     ],
 )
 def test_impossible_questions_are_refused(change, message):
@@ -287,7 +288,7 @@ def test_a_forecast_adds_up():
 
 
 def test_default_scenes_of_the_table_top_share_layouts_and_reach_every_split():
-    draws, fewer = tabletop_draws(50, TREE)
+    draws, fewer = tabletop_draws(50, 7)
     assert [(d.split, d.scenes, d.conditions) for d in draws] == [
         ("layout", 50, ("asked",)),
         ("layout", 16, ("paraphrase",)),
@@ -295,6 +296,7 @@ def test_default_scenes_of_the_table_top_share_layouts_and_reach_every_split():
         ("pair", 16, ("asked",)),
         ("composition", 16, ("asked",)),
     ]
+    assert [draw.seed for draw in draws] == [None, None, None, 7, None]
     assert sum(draw.episodes for draw in draws) == 326 and fewer == draws[:1]
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from vertebra.envs.protocol import Environment
-from vertebra.evaluate.film import list_pictures
 from vertebra.pilot.worlds import demonstrator_of, make_environment
 from vertebra.policy.protocol import Policy
 from vertebra.spec.errors import MissingExtra
@@ -44,6 +43,7 @@ def real_parts() -> Parts:
         MissingExtra: When torch is not installed.
     """
     try:
+        from vertebra.evaluate.film import list_pictures
         from vertebra.policy.checkpoint import load_policy
         from vertebra.train.calibrate import calibrate
         from vertebra.train.imagine import imagined_evidence

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from vertebra.backbones.sizes import size_by_name
 from vertebra.evaluate.plan import Draw, draw_from_plain
 from vertebra.pilot.grid import Arm, Cell, arms_of, cells_of
 from vertebra.pilot.jobs import ArmJob, Evaluation
@@ -49,7 +50,7 @@ class Question:
     privileged: str = "points"
     budget_s: float | None = None
     samples: int | None = None
-    batch_size: int = 64
+    batch_size: int = 32
     environment: Mapping[str, Any] | None = None
     draws: tuple[Draw, ...] = ()
     fewer_draws: tuple[Draw, ...] = ()
@@ -64,12 +65,11 @@ class Question:
             found.append(f"{self.samples} samples are less than one batch of {self.batch_size}")
         if self.environment is not None and not self.draws:
             found.append("an environment is given but no scenes to evaluate")
-        for make in (lambda: self.arms, lambda: self.cells):
+        for require in (lambda: size_by_name(self.size), lambda: self.cells):
             try:
-                make()
+                require()
             except ValueError as error:
                 found.append(str(error))
-                break
         if found:
             raise ValueError("This pilot cannot be planned:\n  - " + "\n  - ".join(found))
 

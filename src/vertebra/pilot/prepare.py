@@ -1,22 +1,48 @@
 """Recordings for a pilot: made on the table-top, or read from the user's own data set."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vertebra.data.cache import FrameCache, build_cache
+from vertebra.data.episode import EpisodeData
 from vertebra.evaluate.plan import Draw
 from vertebra.pilot.material import Material, divide
-from vertebra.pilot.worlds import TabletopSettings
+from vertebra.pilot.worlds import TABLETOP, TabletopSettings, make_environment
+from vertebra.spec.action import ActionSpec
 from vertebra.spec.errors import MissingExtra
+from vertebra.spec.mismatch import require_match
+from vertebra.spec.observation import ObservationSpec
 from vertebra.spec.seeds import SeedTree, seed_at
-from vertebra.spec.storage import digest
+from vertebra.spec.storage import digest, read_json
 
 Tell = Callable[[str, int, int, float | None], None]
 """Told what is being done, how many of how many are done, and the seconds that are left."""
 
 
-def tabletop_material(
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """Recordings that a pilot can start from.
+
+    Attributes:
+        material: The recordings and their use.
+        cache: Their frames.
+        settings: The environment in which policies are evaluated, ``None`` without a simulator.
+        shown_seed: Seed of the scenes of the first demonstrations, ``None`` when unknown.
+        notes: What was guessed or found wrong, for the user to read.
+        mapping: What the columns mean, for foreign data.
+    """
+
+    material: Material
+    cache: FrameCache
+    settings: TabletopSettings | None
+    shown_seed: int | None = None
+    notes: tuple[str, ...] = ()
+    mapping: Mapping[str, Any] | None = None
+
+
+def make_material(
     store: Path,
     settings: TabletopSettings,
     *,
@@ -24,7 +50,7 @@ def tabletop_material(
     tree: SeedTree,
     workers: int,
     tell: Tell,
-) -> tuple[Material, FrameCache]:
+) -> Ready:
     """Demonstrations on the table-top, made or reused.
 
     Args:
@@ -39,10 +65,7 @@ def tabletop_material(
         MissingExtra: When MuJoCo or the readers of data are not installed.
     """
     try:
-        from vertebra.data.lerobot_open import open_dataset
-        from vertebra.data.lerobot_read import EpisodeReader
         from vertebra.demonstrate.record import make_demonstrations
-        from vertebra.envs.tabletop import Tabletop
     except ImportError as error:
         raise MissingExtra("The table-top pilot", "pilot") from error
     validation = min(200, max(8, count // 10))
@@ -60,36 +83,119 @@ def tabletop_material(
         texture=settings.texture,
         on_progress=lambda p: tell("demonstrations", p.done, p.total, p.remaining_s),
     )
+    return read_material(store, root, mapping=None, env="tabletop", tree=tree, tell=tell)
+
+
+def read_material(
+    store: Path,
+    root: Path,
+    *,
+    mapping: Path | None,
+    env: str,
+    tree: SeedTree,
+    tell: Tell,
+) -> Ready:
+    """A LeRobot data set, through a mapping that says what its columns mean.
+
+    Args:
+        store: Directory that holds frame caches of several pilots.
+        root: The data set.
+        mapping: JSON file of an input mapping; proposed from the data when left out.
+        env: ``tabletop``, ``none``, or ``auto``: the table-top if the data were made there.
+        tree: Seeds.
+        tell: Told how far it is.
+
+    Raises:
+        ValueError: When data, mapping and environment do not fit together.
+        MissingExtra: When the readers of data are not installed.
+    """
+    try:
+        from vertebra.data.lerobot_open import open_dataset
+        from vertebra.data.mapped import read_mapped
+        from vertebra.data.mapping import mapping_from_json
+        from vertebra.data.propose import propose_mapping, specs_of
+    except ImportError as error:
+        raise MissingExtra("Reading data", "data") from error
     dataset = open_dataset(root)
-    reader = EpisodeReader(dataset)
-    table = Tabletop(
-        size=settings.size,
-        skills=settings.skills,
-        shadows=settings.shadows,
-        texture=settings.texture,
-    )
-    cache = cached(reader, store, root.name, tell)
-    reader.close()
-    material = divide(
-        cache, source=str(root), needs=table.offers, makes=table.takes, tree=tree, simulator=True
-    )
-    return material, cache
-
-
-def cached(reader: Any, store: Path, name: str, tell: Tell) -> FrameCache:
-    """All episodes of a reader as a frame cache in the store, built once."""
-    dataset = reader.dataset
+    made = _made_on_the_tabletop(dataset)
+    settings = made[0] if made and env == "auto" else None
+    if env == "tabletop":
+        settings = made[0] if made else TabletopSettings()
+    notes: list[str] = []
+    specs = specs_of(dataset)
+    if mapping is not None:
+        meaning = mapping_from_json(read_json(mapping))
+        specs = None
+    else:
+        proposal = propose_mapping(dataset)
+        meaning = proposal.mapping
+        if specs is not None:
+            one = specs[0].cameras[0]
+            meaning = propose_mapping(dataset, height=one.height, width=one.width).mapping
+        notes += [
+            f"{guess.field}: {guess.chosen}, because {guess.because}"
+            + ("" if guess.sure else " (NOT SURE)")
+            for guess in proposal.guesses
+            if specs is None
+        ]
+    needs, makes = specs or (meaning.observation_spec(), meaning.action_spec())
+    if settings is not None:
+        _require_fit(settings, needs, makes)
+    facts = [dataset.fingerprint(), meaning.to_json()]
     total = len(dataset.episodes)
 
-    def episodes() -> Any:
-        for done, span in enumerate(dataset.episodes):
+    def episodes() -> Iterator[EpisodeData]:
+        for done, episode in enumerate(read_mapped(dataset, meaning)):
             tell("frames", done, total, None)
-            yield reader.read(span.index)
+            yield episode
 
-    return build_cache(episodes(), store / "frames" / name, source=dataset.fingerprint())
+    cache = build_cache(
+        episodes(), store / "frames" / f"{root.name}-{digest(facts)}", source=digest(facts)
+    )
+    material = divide(
+        cache,
+        source=str(root),
+        needs=needs,
+        makes=makes,
+        tree=tree,
+        simulator=settings is not None,
+    )
+    return Ready(
+        material=material,
+        cache=cache,
+        settings=settings,
+        shown_seed=made[1] if made else None,
+        notes=tuple(notes),
+        mapping=meaning.to_json(),
+    )
 
 
-def tabletop_draws(scenes: int, tree: SeedTree) -> tuple[tuple[Draw, ...], tuple[Draw, ...]]:
+def _made_on_the_tabletop(dataset: Any) -> tuple[TabletopSettings, int] | None:
+    """Settings and scene seed of the first demonstrations, when the data were made there."""
+    provenance = dataset.sidecar.get("provenance", {})
+    request = provenance.get("request")
+    if not request or not str(provenance.get("made_by", "")).startswith(TABLETOP):
+        return None
+    settings = TabletopSettings(
+        size=request["size"],
+        skills=tuple(request["skills"]),
+        shadows=request["shadows"],
+        texture=request["texture"],
+    )
+    return settings, seed_at(request["seed"], "demonstrations", "train", 0)
+
+
+def _require_fit(settings: TabletopSettings, needs: ObservationSpec, makes: ActionSpec) -> None:
+    environment = make_environment(settings.to_plain())
+    try:
+        require_match(needs, environment.offers, makes, environment.takes)
+    finally:
+        environment.close()
+
+
+def tabletop_draws(
+    scenes: int, shown_seed: int | None
+) -> tuple[tuple[Draw, ...], tuple[Draw, ...]]:
     """Which held-out scenes are evaluated, at the largest number of demonstrations and at smaller.
 
     At the largest number: new layouts under three instructions each; a third as many scenes for
@@ -98,7 +204,7 @@ def tabletop_draws(scenes: int, tree: SeedTree) -> tuple[tuple[Draw, ...], tuple
 
     Args:
         scenes: New layouts.
-        tree: Seeds.
+        shown_seed: Seed of the scenes of the demonstrations, in which ``pair`` asks new things.
     """
     few = max(2, round(scenes * 0.32))
     layouts = Draw(split="layout", scenes=scenes)
@@ -106,14 +212,9 @@ def tabletop_draws(scenes: int, tree: SeedTree) -> tuple[tuple[Draw, ...], tuple
         layouts,
         Draw(split="layout", scenes=few, conditions=("paraphrase",)),
         Draw(split="layout", scenes=few, conditions=("blank", "nonsense"), instructions=1),
-        Draw(split="pair", scenes=few, seed=shown_scenes(tree)),
+        Draw(split="pair", scenes=few, seed=shown_seed),
         Draw(split="composition", scenes=few),
     ), (layouts,)
-
-
-def shown_scenes(tree: SeedTree) -> int:
-    """Seed of the scenes of the first demonstrations, so that ``pair`` asks new things in them."""
-    return seed_at(tree.demonstrations(), "demonstrations", "train", 0)
 
 
 def facts_of(material: Material) -> Mapping[str, Any]:

@@ -1,0 +1,175 @@
+"""What can be said on the command line. Every class is one command."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+Flag = tyro.conf.FlagCreatePairsOff
+
+
+@dataclass(frozen=True, kw_only=True)
+class PilotCommand:
+    """Train and compare recipes on demonstrations, under one budget, up to a verdict.
+
+    Makes demonstrations on the built-in table-top when no data are given. Can be interrupted at any
+    moment; the same command continues. The last line printed is the path of the report.
+    """
+
+    data: Path | None = None
+    """LeRobot data set (v3.0 or v2.1); demonstrations of the table-top by default."""
+    mapping: Path | None = None
+    """What the columns of the data mean (JSON); proposed and printed by default."""
+    env: Literal["auto", "tabletop", "none"] = "auto"
+    """Where policies are evaluated; auto: the table-top if the data are from there."""
+    recipes: tuple[str, ...] = ("pi0", "fast-wam")
+    """What is compared, as listed by `vertebra recipes`."""
+    demos: tuple[int, ...] = ()
+    """Numbers of demonstrations; 300 and 2000 on the table-top by default."""
+    seeds: int = 3
+    """Training seeds of each arm."""
+    budget: str | None = None
+    """Wall-clock time for all trainings and evaluations, like 90s, 45m or 2h; 55m by default."""
+    samples: int | None = None
+    """Training windows of every arm, instead of a budget."""
+    size: Literal["tiny", "mini", "paper"] = "mini"
+    """How large the networks are."""
+    scenes: int = 50
+    """New layouts that each policy is evaluated in, under three instructions each."""
+    privileged: Literal["auto", "points", "none"] = "auto"
+    """Whether training uses pointing targets; auto: if the data have them."""
+    twins: Literal["largest", "all", "none"] = "largest"
+    """At which numbers of demonstrations a language-blind twin is trained."""
+    workers: int | None = None
+    """Processes side by side; one a core by default."""
+    out: Path = Path("runs/pilot")
+    """Directory of the pilot; data and frames that pilots share lie beside it."""
+    dry_run: Flag[bool] = False
+    """Print the grid, samples, seconds, memory and disk, and stop."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobCommand:
+    """Carry out one job of a pilot; does nothing when it is finished."""
+
+    spec: Annotated[Path, tyro.conf.Positional]
+    """Its job.json."""
+    attached: Flag[bool] = False
+    """End when standard input closes, and print progress as JSON lines (used by the pilot)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataMakeCommand:
+    """Make demonstrations on the table-top; continues where it was interrupted."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Directory of the data set."""
+    count: int = 10_000
+    """Demonstrations to train on."""
+    validation: int = 200
+    """Demonstrations for picking checkpoints."""
+    seed: int = 0
+    """Root of scenes and disturbances."""
+    size: int = 64
+    """Image width and height in pixels."""
+    skills: tuple[Literal["put", "push", "lift", "stack", "chain"], ...] = ("put", "push", "lift")
+    """Which tasks are asked."""
+    segmentation: Flag[bool] = False
+    """Record segmentation images too."""
+    workers: int | None = None
+    """Processes; one a core by default."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataInfoCommand:
+    """Say what a data set holds, and propose what its columns mean."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Directory of the data set."""
+    write_mapping: Path | None = None
+    """File for the proposed input mapping, to be corrected and passed to `vertebra pilot`."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataCheckCommand:
+    """Look for faults in a data set; exit code 1 when there are some."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Directory of the data set."""
+    decode_all: Flag[bool] = False
+    """Decode every frame of every video (slow)."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataShowCommand:
+    """Draw one episode: filmstrip, instruction, actions."""
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Directory of the data set."""
+    episode: int = 0
+    """Which episode."""
+    out: Path | None = None
+    """PNG file to write; episode_N.png here by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipesCommand:
+    """List the recipes."""
+
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportCommand:
+    """Write the report of a pilot, finished or not, and print its path."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Directory of the pilot."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerdictCommand:
+    """Read the verdict of a pilot; writes nothing."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Directory of the pilot."""
+    json: Flag[bool] = False
+    """Print JSON: every number of the report."""
+
+
+DataCommand = Annotated[
+    Annotated[DataMakeCommand, tyro.conf.subcommand("make")]
+    | Annotated[DataInfoCommand, tyro.conf.subcommand("info")]
+    | Annotated[DataCheckCommand, tyro.conf.subcommand("check")]
+    | Annotated[DataShowCommand, tyro.conf.subcommand("show")],
+    tyro.conf.subcommand("data"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Make, describe, check and show data sets."""
+
+    command: DataCommand
+
+
+Command = (
+    Annotated[PilotCommand, tyro.conf.subcommand("pilot")]
+    | Annotated[JobCommand, tyro.conf.subcommand("job")]
+    | Annotated[Data, tyro.conf.subcommand("data")]
+    | Annotated[RecipesCommand, tyro.conf.subcommand("recipes")]
+    | Annotated[ReportCommand, tyro.conf.subcommand("report")]
+    | Annotated[VerdictCommand, tyro.conf.subcommand("verdict")]
+)

@@ -1,0 +1,66 @@
+"""Parses the command line, carries out one command, and turns errors of users into messages."""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import tyro
+
+from vertebra import __version__
+from vertebra.cli import arguments, data, reading
+from vertebra.cli.pilot import carry_out_job, run_pilot_command
+from vertebra.spec.errors import MissingExtra
+
+STARTED = time.monotonic()
+DESCRIPTION = """\
+Which backbone should a robot policy stand on: a vision-language model, a video model, or both?
+
+vertebra --version prints the version. VERTEBRA_TRACEBACK=1 shows where an error came from."""
+USER_ERRORS = (ValueError, MissingExtra, FileNotFoundError, NotADirectoryError, PermissionError)
+
+_COMMANDS: dict[type[Any], Callable[[Any], int]] = {
+    arguments.PilotCommand: run_pilot_command,
+    arguments.JobCommand: lambda command: carry_out_job(command, STARTED),
+    arguments.DataMakeCommand: data.make,
+    arguments.DataInfoCommand: data.info,
+    arguments.DataCheckCommand: data.check,
+    arguments.DataShowCommand: data.show,
+    arguments.RecipesCommand: reading.recipes,
+    arguments.ReportCommand: reading.report,
+    arguments.VerdictCommand: reading.verdict,
+}
+
+
+def main(words: list[str] | None = None) -> None:
+    """Entry point; ends the process.
+
+    Exit codes: 0 done, 1 done with failures or faults, 2 refused, 130 interrupted.
+
+    Args:
+        words: The command line without the program; that of the process by default.
+    """
+    sys.exit(run(sys.argv[1:] if words is None else words))
+
+
+def run(words: list[str]) -> int:
+    """Carry out one command and return the exit code."""
+    if words == ["--version"]:
+        sys.stdout.write(f"vertebra {__version__}\n")
+        return 0
+    command = tyro.cli(
+        arguments.Command,
+        prog="vertebra",
+        description=DESCRIPTION,
+        args=words,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+    )
+    command = command.command if isinstance(command, arguments.Data) else command
+    try:
+        return _COMMANDS[type(command)](command)
+    except USER_ERRORS as error:
+        if os.environ.get("VERTEBRA_TRACEBACK"):
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        return 2

@@ -1,0 +1,275 @@
+"""The commands ``pilot`` and ``job``."""
+
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vertebra.cli.arguments import JobCommand, PilotCommand
+from vertebra.cli.reading import write_out, write_out_json
+from vertebra.cli.watch import Steps
+from vertebra.pilot.budget import Forecast, parse_duration, words_of
+from vertebra.pilot.execute import Failure, end_with_parent, say
+from vertebra.pilot.facts import cores
+from vertebra.pilot.plan import Question
+from vertebra.recipes import by_name
+from vertebra.spec.errors import MissingExtra
+from vertebra.spec.seeds import SeedTree
+from vertebra.spec.storage import write_json
+
+if TYPE_CHECKING:
+    from vertebra.pilot.prepare import Ready
+    from vertebra.pilot.run import Setting
+
+DEFAULT_BUDGET = "55m"
+DEFAULT_DEMOS = (300, 2000)
+DRY_DEMOS = 64
+"""Demonstrations that a dry run makes to measure on, when there are none."""
+ROOT_SEED = 0
+FOREIGN = (
+    "note: without a simulator nothing is executed. This pilot compares predicted with recorded "
+    "actions; that does not rank policies by success. Priors and settings found on the built-in "
+    "table-top mean nothing on this data."
+)
+
+
+def carry_out_job(command: JobCommand, started: float) -> int:
+    """Carry out one job in this process."""
+    try:
+        from vertebra.pilot.work import run_job
+    except ImportError as error:
+        raise MissingExtra("Carrying out a job", "pilot") from error
+    from vertebra.pilot.parts import real_parts
+
+    if command.attached:
+        end_with_parent()
+    if not command.spec.is_file():
+        raise ValueError(f"{command.spec} does not exist; give the job.json of a job.")
+    with Steps() as steps:
+
+        def tell(stage: Any) -> None:
+            steps.tell(stage.name, stage.done, stage.total, None)
+
+        run_job(command.spec, real_parts(), say if command.attached else tell, started=started)
+    return 0
+
+
+def run_pilot_command(command: PilotCommand) -> int:
+    """Prepare data, then run, continue or forecast a pilot."""
+    _require_sense(command)
+    try:
+        from vertebra.pilot.run import Watch, dry_run, run_pilot
+    except ImportError as error:
+        raise MissingExtra("A pilot", "pilot") from error
+    try:
+        with Steps() as steps:
+            ready = _material(command, steps)
+            setting = _setting(command, ready)
+            _say_notes(command, ready, steps)
+            if command.dry_run:
+                steps.say("measuring what each recipe costs here")
+                forecast, is_locked = dry_run(setting, command.out)
+                return _print_forecast(command, setting, forecast, is_locked)
+            steps.total = len(setting.question.cells) + (ready.settings is not None)
+            reports = _Reports(command.out, steps)
+            watch = Watch(step=steps.say, event=steps.event, arm_finished=reports.write)
+            failures = run_pilot(replace(setting, watch=watch), command.out)
+    except KeyboardInterrupt:
+        again = shlex.join(["vertebra", *sys.argv[1:]])
+        sys.stderr.write(f"\nStopped; nothing finished is lost. To continue:\n  {again}\n")
+        return 130
+    reports.require()
+    return _print_end(command, failures)
+
+
+def _require_sense(command: PilotCommand) -> None:
+    """Refuse what cannot be meant, all of it at once, before anything is spent."""
+    found: list[str] = []
+    if command.budget is not None and command.samples is not None:
+        found.append("--budget and --samples exclude each other; give one")
+    if command.mapping is not None and command.data is None:
+        found.append("--mapping says what the columns of --data mean; give --data too")
+    if command.data is None and command.env == "none":
+        found.append("--env none needs recordings to compare with; give --data")
+    if command.workers is not None and command.workers < 1:
+        found.append(f"--workers is {command.workers}; at least 1 is needed")
+    if command.scenes < 1:
+        found.append(f"--scenes is {command.scenes}; at least 1 is needed")
+    for check in (lambda: [by_name(n) for n in command.recipes], lambda: _budget(command)):
+        try:
+            check()
+        except ValueError as error:
+            found.append(str(error))
+    if found:
+        raise ValueError("This pilot cannot run:\n  - " + "\n  - ".join(found))
+
+
+def _budget(command: PilotCommand) -> float | None:
+    if command.samples is not None:
+        return None
+    return parse_duration(command.budget or DEFAULT_BUDGET)
+
+
+def _material(command: PilotCommand, steps: Steps) -> "Ready":
+    """The recordings; a dry run without any makes a few, to measure on."""
+    from vertebra.pilot.prepare import make_material, read_material
+    from vertebra.pilot.worlds import TabletopSettings
+
+    tree, store = SeedTree(root=ROOT_SEED), command.out.parent
+    if command.data is not None:
+        return read_material(
+            store,
+            command.data,
+            mapping=command.mapping,
+            env=command.env,
+            tree=tree,
+            tell=steps.tell,
+        )
+    wanted = max(command.demos or DEFAULT_DEMOS)
+    return make_material(
+        store,
+        TabletopSettings(),
+        count=min(wanted, DRY_DEMOS) if command.dry_run else wanted,
+        tree=tree,
+        workers=command.workers or cores(),
+        tell=steps.tell,
+    )
+
+
+def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
+    from vertebra.pilot.prepare import tabletop_draws
+    from vertebra.pilot.run import Setting
+
+    material, settings = ready.material, ready.settings
+    counts = command.demos
+    if not counts:
+        most = len(material.pool)
+        counts = DEFAULT_DEMOS if command.data is None else tuple(sorted({-(-most // 4), most}))
+    privileged = command.privileged
+    if privileged == "auto":
+        privileged = "points" if material.pointed else "none"
+    draws, fewer = tabletop_draws(command.scenes, ready.shown_seed) if settings else ((), ())
+    question = Question(
+        recipes=tuple(by_name(name) for name in command.recipes),
+        counts=counts,
+        seeds=command.seeds,
+        twins=command.twins,
+        size=command.size,
+        privileged=privileged,
+        budget_s=_budget(command),
+        samples=command.samples,
+        environment=settings.to_plain() if settings else None,
+        draws=draws,
+        fewer_draws=fewer,
+        seed=ROOT_SEED,
+    )
+    return Setting(
+        question=question,
+        material=material,
+        cache=ready.cache,
+        workers=command.workers or cores(),
+    )
+
+
+def _say_notes(command: PilotCommand, ready: "Ready", steps: Steps) -> None:
+    if ready.settings is None:
+        steps.say(FOREIGN)
+    if ready.notes and not command.dry_run:
+        path = command.out / "mapping.json"
+        if not path.exists():
+            write_json(path, ready.mapping)
+        steps.say(
+            f"What the columns mean was guessed and written to {path}; correct it and pass it with "
+            "--mapping if one of these is wrong:"
+        )
+    for note in ready.notes:
+        steps.say(f"  {note}")
+
+
+@dataclass(kw_only=True, eq=False)
+class _Failed:
+    error: Exception | None = None
+
+
+class _Reports:
+    """Rewrites the report after every arm; a report that fails does not stop the pilot."""
+
+    def __init__(self, out: Path, steps: Steps) -> None:
+        from vertebra.report.render import write_report
+
+        self._write, self._out, self._steps = write_report, out, steps
+        self._failed = _Failed()
+
+    def write(self, out: Path) -> None:
+        """Write it now, if anything has finished."""
+        if not list(out.glob("jobs/*/result.json")):
+            return
+        try:
+            self._write(out)
+            self._failed.error = None
+        except Exception as error:
+            self._failed.error = error
+            self._steps.say(f"the report could not be written ({error!r}); the pilot goes on")
+
+    def require(self) -> None:
+        """Raise what went wrong with the last report."""
+        if self._failed.error is not None:
+            raise self._failed.error
+
+
+def _print_forecast(
+    command: PilotCommand, setting: "Setting", forecast: Forecast, is_locked: bool
+) -> int:
+    cells = setting.question.cells
+    if command.json:
+        write_out_json(
+            {
+                "locked": is_locked,
+                "workers": setting.workers,
+                **vars(forecast),
+                "jobs": [
+                    {"id": cell.id, "seconds": seconds, "evaluation_seconds": evaluation}
+                    for cell, seconds, evaluation in zip(
+                        cells, forecast.job_s, forecast.evaluation_s, strict=True
+                    )
+                ],
+            }
+        )
+        return 0
+    state = "the locked plan" if is_locked else "not locked yet"
+    write_out(f"{len(cells)} trainings ({state}), in this order:")
+    for cell, seconds, evaluation in zip(cells, forecast.job_s, forecast.evaluation_s, strict=True):
+        write_out(
+            f"  {cell.id:32} {words_of(seconds):>9}, of which evaluation {words_of(evaluation)}"
+        )
+    write_out(f"samples of every arm  {forecast.samples} ({forecast.precision})")
+    write_out(f"wall-clock time       {words_of(forecast.wall_s)} with {setting.workers} worker(s)")
+    write_out(f"training              {forecast.flops:.2e} FLOPs in all")
+    write_out(f"memory                {forecast.memory_bytes / 1e9:.2f} GB")
+    write_out(f"disk                  {forecast.disk_bytes / 1e9:.3f} GB, data and frames apart")
+    return 0
+
+
+def _print_end(command: PilotCommand, failures: list[Failure]) -> int:
+    from vertebra.spec.storage import read_json
+
+    report, verdict = command.out / "report.html", command.out / "verdict.json"
+    if command.json:
+        found = read_json(verdict)["verdict"] if verdict.exists() else None
+        write_out_json(
+            {
+                "out": command.out,
+                "report": report if report.exists() else None,
+                "verdict": found,
+                "failed": [{"job": one.job, "why": one.why, "log": one.log} for one in failures],
+            }
+        )
+        return 1 if failures else 0
+    for one in failures:
+        write_out(f"FAILED {one.job} (log: {one.log}): {one.why}")
+    if failures:
+        write_out("The same command tries these again.")
+    if report.exists():
+        write_out(str(report.resolve()))
+    return 1 if failures else 0
