@@ -147,7 +147,8 @@ def test_charts_show_the_numbers_of_the_summary(full: Path, html: str) -> None:
     expected = {}
     for p in summary.points:
         assert p.grounding is not None
-        f = p.grounding.following
+        f = p.grounding.following_in_split
+        assert f is not None
         expected[p.arm, p.demonstrations] = (f.value, f.low, f.high, f.n)
     assert shown == expected
 

@@ -44,6 +44,18 @@ def test_errors_and_timeouts_stay_in_the_denominator() -> None:
     assert (found.following.value, found.following.n) == (pytest.approx(1 / 3), 3)
 
 
+def test_following_in_one_split_leaves_the_others_out() -> None:
+    records = [rollout(A, (A,)), rollout(B), *(rollout(t, (t,), split="pair") for t in (A, B))]
+    found = grounding(records, SKILLS, "layout")
+    assert found is not None
+    assert found.following_in_split is not None
+    assert (found.following.value, found.following.n) == (0.75, 4)
+    assert (found.following_in_split.value, found.following_in_split.n) == (0.5, 2)
+    elsewhere = grounding(records, SKILLS, "composition")
+    assert elsewhere is not None
+    assert elsewhere.following_in_split is None
+
+
 def test_secondary_rate_is_among_those_that_achieved_anything() -> None:
     found = measured([rollout(A, (A,)), rollout(B, (A,)), rollout(C)])
     assert found.among_achieved is not None

@@ -1,13 +1,16 @@
 """Reading a run directory: everything that would make a number a lie is refused by name."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fakes.run import ARMS, write_run
+from vertebra.pilot.jobs import Ledger
 from vertebra.spec.storage import read_json, read_jsonl, write_json, write_jsonl
+from vertebra.train.loop import TrainResult
 from vertebra.verdict.cost import price
 from vertebra.verdict.run import read_run
 from vertebra.verdict.summarise import summarise
@@ -158,6 +161,13 @@ def test_one_count_has_no_price(tmp_path: Path) -> None:
     run = read_run(small_run(tmp_path, counts=(800,), arms=ARMS[:1]))
     assert price(run, "pi0").words.startswith("cannot tell: finished at 1")
     assert price(run, "pi0").crossing is None
+
+
+def test_the_fake_speaks_the_language_of_the_pilot(run_dir: Path) -> None:
+    """Field by field: what the tests of the verdict read is what trainings write."""
+    result = read_json(run_dir / "jobs" / JOB / "result.json")
+    assert set(result["ledger"]) == {field.name for field in fields(Ledger)}
+    assert set(result["training"]) <= {field.name for field in fields(TrainResult)}
 
 
 def test_plan_facts_are_plain_json(run_dir: Path) -> None:

@@ -119,7 +119,7 @@ def _measures(point: Point, twin: Point | None, summary: Summary) -> list[Measur
         Measure(
             label=phrases.OFFLINE.get(figure.name, figure.name),
             value=f"{figure.estimate.value:.3g}",
-            interval=_figure_interval(figure.estimate),
+            interval=phrases.plain_range(figure.estimate),
             basis=phrases.basis(figure.estimate),
             track=None,
             twin=None,
@@ -143,12 +143,6 @@ def _share(label: str, estimate: Estimate, twin: float | None) -> Measure:
         track=track,
         twin=None if twin is None else 100 * twin,
     )
-
-
-def _figure_interval(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return estimate.method
-    return f"{estimate.low:.3g}{phrases.TO}{estimate.high:.3g}"
 
 
 def _latency_measure(arm: str, summary: Summary) -> Measure:

@@ -28,6 +28,7 @@ class Page:
         heat: Arm to its confusion matrices.
         pictures: Strips.
         notes: Chart name to the number of rollouts behind its marks, in words.
+        split: Name of the split that curves and headline success are read from.
         word: The verdict in three words or fewer.
         chance: The most that a policy can follow which ignores the words.
         largest: Each arm at its largest finished number of demonstrations.
@@ -46,6 +47,7 @@ class Page:
     heat: Mapping[str, tuple[HeatMap, ...]]
     pictures: tuple[Picture, ...]
     notes: Mapping[str, str]
+    split: str
     word: str
     chance: str
     largest: tuple[Point, ...]
@@ -93,6 +95,7 @@ def build_page(directory: Path, run: Run, summary: Summary) -> Page:
         },
         pictures=pictures(directory, largest.values()),
         notes={name: note(rows[name]) for name in ("splits", "skills", "conditions")},
+        split=next((phrases.SPLITS.get(p.success_split, "") for p in summary.points), ""),
         word=_word(summary),
         chance=_chance(largest),
         largest=tuple(largest.values()),

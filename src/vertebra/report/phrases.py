@@ -93,13 +93,11 @@ def milliseconds_range(estimate: Estimate) -> str:
     return f"{low}{TO}{high}{THIN}ms"
 
 
-def plain(estimate: Estimate | None) -> str:
-    """A number of unknown unit with its interval."""
-    if estimate is None:
-        return NO_NUMBER
+def plain_range(estimate: Estimate) -> str:
+    """The interval of a number of any unit."""
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3g}"
-    return f"{estimate.value:.3g} ({estimate.low:.3g} to {estimate.high:.3g})"
+        return "no interval"
+    return f"{estimate.low:.3g}{TO}{estimate.high:.3g}"
 
 
 def grouped(value: float) -> str:

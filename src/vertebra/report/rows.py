@@ -16,7 +16,7 @@ ENDINGS = {
     "right object, not finished": ("right object, not finished", "#7fb2dc"),
     "wrong object first": ("wrong object first", "#d0603f"),
     "nothing touched": ("touched nothing", "#a9abb3"),
-    "error": ("error", "#5b2333"),
+    "error": ("error", "#96395c"),
 }
 """How a swapped rollout ended: its name on the page and its colour."""
 
@@ -85,8 +85,9 @@ def _curve_rows(points: Sequence[Point]) -> list[Row]:
         }
         if point.success is not None:
             rows.append(_estimate_row(point.success, measure="success", **place))
-        if point.grounding is not None:
-            rows.append(_estimate_row(point.grounding.following, measure="following", **place))
+        if point.grounding is not None and point.grounding.following_in_split is not None:
+            following = point.grounding.following_in_split
+            rows.append(_estimate_row(following, measure="following", **place))
     return rows
 
 

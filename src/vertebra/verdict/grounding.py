@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.task import Outcome
 from vertebra.stats.crossed import rate
-from vertebra.verdict.measure import followed, rollouts
+from vertebra.verdict.measure import ALL, followed, rollouts
 from vertebra.verdict.summary import Ending, Grounding, Matrix
 
 OUTSIDE = ("asked+", "several", "other", "nothing", "error")
@@ -52,12 +52,15 @@ def ending(record: EpisodeRecord) -> str:
     return "wrong object first"
 
 
-def grounding(records: Sequence[EpisodeRecord], skills: Mapping[str, str]) -> Grounding | None:
+def grounding(
+    records: Sequence[EpisodeRecord], skills: Mapping[str, str], split: str = ALL
+) -> Grounding | None:
     """Measure grounding over the rollouts of one arm (all its seeds).
 
     Args:
         records: Its rollouts; only swapped ones are used.
         skills: Task id to skill, over everything that was ever asked in the run.
+        split: Split of the headline success.
 
     Returns:
         ``None`` when no state was run under two tasks.
@@ -72,6 +75,7 @@ def grounding(records: Sequence[EpisodeRecord], skills: Mapping[str, str]) -> Gr
     states = _tasks_by_state(chosen)
     return Grounding(
         following=following,
+        following_in_split=rate(rollouts([r for r in chosen if split in (ALL, r.split)], followed)),
         among_achieved=rate(rollouts(achieved, followed)),
         touched_target=rate(
             rollouts(targeted, lambda r: r.outcome != Outcome.ERROR and r.first_touched == r.target)

@@ -75,7 +75,7 @@ def _point(run: Run, arm: Arm, count: int, jobs: Sequence[Job], skills: dict[str
         success_split=split,
         slices=slices(records),
         conditions=conditions(records),
-        grounding=grounding(records, skills),
+        grounding=grounding(records, skills, split),
         errors=sum(record.outcome == "error" for record in records),
         episodes=len(records),
         still_improving=sum(bool(job.training.get("still_improving")) for job in jobs),

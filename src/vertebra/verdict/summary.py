@@ -74,6 +74,8 @@ class Grounding:
 
     Attributes:
         following: Asked task achieved / all swapped rollouts, errors and timeouts included.
+        following_in_split: The same in the split of the headline success only, so that numbers of
+            demonstrations that met different splits can be compared; ``None`` without rollouts.
         among_achieved: Asked task achieved / rollouts that achieved any task.
         touched_target: Target touched first / swapped rollouts that have a target.
         choices: Mean number of instructions a state was run under; a policy that ignores the
@@ -84,6 +86,7 @@ class Grounding:
     """
 
     following: Estimate
+    following_in_split: Estimate | None
     among_achieved: Estimate | None
     touched_target: Estimate | None
     choices: float

@@ -128,14 +128,23 @@ def verdict(
 
 def _pair_basis(word: str, pair: Sequence[Comparison]) -> list[str]:
     """What the headline rests on: the paired differences, and what is missing."""
-    sentences = [
-        f"{c.first} minus {c.second} in {_measure(c)}: {points(c.difference)}, paired."
+    known = [
+        (c, c.difference)
         for c in pair
         if c.difference is not None and c.difference.seeds >= SEEDS_REQUIRED
     ]
-    if word == CANNOT_TELL and sentences and pair[0].missing:
-        sentences.append(_sentence(pair[0].missing))
-    return sentences
+    if not known:
+        return []
+    if word != CANNOT_TELL:
+        counts = " and ".join(f"{d.n} for {_measure(c)}" for c, d in known)
+        return [
+            f"Compared in pairs of the same scene, instruction and training seed: n = {counts}, "
+            f"{known[0][1].seeds} seeds on each side."
+        ]
+    sentences = [
+        f"{c.first} minus {c.second} in {_measure(c)}: {points(d)}, paired." for c, d in known
+    ]
+    return sentences + ([_sentence(pair[0].missing)] if pair[0].missing else [])
 
 
 def _largest(found: Sequence[Point]) -> list[Point]:
