@@ -21,7 +21,7 @@ from vertebra.verdict.summary import summary_from_plain
 
 
 def write_run(out: Path, **more: Any) -> Path:
-    return write_any_run(out, **{"scenes": (10, 5, 5), **more})
+    return write_any_run(out, **{"scenes": (6, 3, 3), **more})
 
 
 class Parsed(HTMLParser):

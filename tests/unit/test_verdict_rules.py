@@ -23,7 +23,7 @@ CLEAR = (replace(ARMS[0], act=0.95, hear=0.98), *ARMS[1:])
 
 
 def run_of(tmp_path: Path, **more: object) -> Run:
-    quick = {"seed_sd": 0.1, "scenes": (12, 6, 6), "pictures": False, "counts": (800,)}
+    quick = {"seed_sd": 0.1, "scenes": (8, 4, 4), "pictures": False, "counts": (800,)}
     return read_run(write_run(tmp_path, **{**quick, **more}))
 
 

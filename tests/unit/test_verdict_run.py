@@ -19,7 +19,7 @@ JOB = "pi0-800-s0"
 
 
 def small_run(out: Path, **more: Any) -> Path:
-    return write_run(out, **{"pictures": False, "scenes": (10, 5, 5), **more})
+    return write_run(out, **{"pictures": False, "scenes": (6, 3, 3), **more})
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_episodes_that_count_twice_are_refused(run_dir: Path) -> None:
     path = run_dir / "jobs" / JOB / "records.jsonl"
     rows = list(read_jsonl(path))
     write_jsonl(path, [*rows, rows[0]])
-    with pytest.raises(ValueError, match="1 of 121 episodes appear twice"):
+    with pytest.raises(ValueError, match="1 of 73 episodes appear twice"):
         read_run(run_dir)
 
 

@@ -30,7 +30,7 @@ class PilotCommand:
     seeds: int = 3
     """Training seeds of each arm."""
     budget: str | None = None
-    """Wall-clock time for all trainings and evaluations, like 90s, 45m or 2h; 55m by default."""
+    """Wall-clock time for all trainings and evaluations, like 90s, 45m or 2h; 50m by default."""
     samples: int | None = None
     """Training windows of every arm, instead of a budget."""
     size: Literal["tiny", "mini", "paper"] = "mini"

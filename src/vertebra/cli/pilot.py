@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vertebra.pilot.prepare import Ready
     from vertebra.pilot.run import Setting
 
-DEFAULT_BUDGET = "55m"
+DEFAULT_BUDGET = "50m"
 DEFAULT_DEMOS = (300, 2000)
 DRY_DEMOS = 64
 """Demonstrations that a dry run makes to measure on, when there are none."""

@@ -9,8 +9,17 @@ from vertebra.spec.streams import Reach, Role, Stream
 Sees = Mapping[str, Mapping[str, Reach]]
 
 
-def _frozen(sees: Sees) -> Sees:
-    return MappingProxyType({query: MappingProxyType(dict(keys)) for query, keys in sees.items()})
+def _frozen(sees: Sees, streams: tuple[Stream, ...]) -> Sees:
+    """Rows and keys in the order of the streams: how a table is written down changes no bit."""
+    rank = {stream.name: place for place, stream in enumerate(streams)}
+
+    def ordered(names: Mapping[str, object]) -> list[str]:
+        return sorted(names, key=lambda name: rank.get(name, len(rank)))
+
+    rows = {
+        query: {key: sees[query][key] for key in ordered(sees[query])} for query in ordered(sees)
+    }
+    return MappingProxyType({query: MappingProxyType(keys) for query, keys in rows.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +40,7 @@ class Joint:
     context: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sees", _frozen(self.sees))
+        object.__setattr__(self, "sees", _frozen(self.sees, self.streams))
         object.__setattr__(self, "experts", MappingProxyType(dict(self.experts)))
 
     def __hash__(self) -> int:
@@ -85,8 +94,13 @@ def problems(joint: Joint) -> list[str]:
             found.append(
                 f"stream '{name}' has no row in `sees`; give it one (it may see only itself)"
             )
-        elif not joint.sees[name]:
-            found.append(f"stream '{name}' sees nothing; let it see itself at least")
+        elif not any(
+            reach is Reach.ALL or (key == name and reach is not Reach.PAST)
+            for key, reach in joint.sees[name].items()
+        ):
+            found.append(
+                f"stream '{name}' may see nothing at its first chunk time; let it see itself"
+            )
         if name not in joint.experts:
             found.append(f"stream '{name}' has no expert; name the weights that serve it")
     found += [

@@ -80,7 +80,6 @@ class TrainedPolicy:
         network: The weights, in evaluation mode.
         state_normaliser: For the state vector.
         action_normaliser: For action vectors.
-        rate_hz: Control rate, to date the imagined frames.
     """
 
     network: Network

@@ -57,7 +57,7 @@ class TrainSpec:
     seeds: Mapping[str, int] = field(default_factory=dict[str, int])
     checkpoint_every: int = 200
     precision: str = "bf16"
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 2e-3
     warmup: int = 50
     ema: float = 0.995
 
