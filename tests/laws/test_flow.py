@@ -34,7 +34,7 @@ def test_beta_times_have_mean_range_and_quantiles_of_a_beta(
 ) -> None:
     drawn = draw_times(BetaTimes(a=a, scale=scale), 4000, torch.Generator().manual_seed(seed))
     assert drawn.dtype == torch.float32 and drawn.shape == (4000,)
-    assert 0.0 <= float(drawn.min()) and float(drawn.max()) <= scale + 1e-6
+    assert float(drawn.min()) >= 0.0 and float(drawn.max()) <= scale + 1e-6
     assert float(drawn.mean()) == pytest.approx(scale * (1 - a / (a + 1)), abs=0.025)
     for share in (0.1, 0.5, 0.9):
         # P(t <= q) = P(Beta >= (scale - q) / scale), and P(Beta <= x) = x ** a.
@@ -48,7 +48,7 @@ def test_shifted_times_have_the_quantiles_of_the_formula(
     shift: float, share: float, seed: int
 ) -> None:
     drawn = draw_times(ShiftedUniform(shift=shift), 4000, torch.Generator().manual_seed(seed))
-    assert 0.0 <= float(drawn.min()) and float(drawn.max()) <= 1.0
+    assert float(drawn.min()) >= 0.0 and float(drawn.max()) <= 1.0
     u = 1 - share  # the larger u, the noisier, the smaller t
     wanted = 1 - shift * u / (1 + (shift - 1) * u)
     # The spread of an empirical quantile, from the density of t there, four standard deviations.

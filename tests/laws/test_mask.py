@@ -1,5 +1,8 @@
 """The mask follows from the table, the closure from the mask, and attention obeys both."""
 
+import random
+from typing import Any
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -13,9 +16,12 @@ from vertebra.spec.streams import Reach, Role, Stream
 NAMES = ("a", "b", "c", "d")
 
 
+Plain = tuple[list[tuple[str, Role, str]], dict[str, dict[str, Reach]]]
+
+
 @st.composite
-def tables(draw: st.DrawFn, reaches: tuple[Reach, ...] = tuple(Reach)) -> Joint:
-    """Random tables in which every token sees itself at least."""
+def tables(draw: st.DrawFn, reaches: tuple[Reach, ...] = tuple(Reach)) -> Plain:
+    """What random tables are made of; in them every token sees itself at least."""
     names = NAMES[: draw(st.integers(1, len(NAMES)))]
     sees = {
         query: draw(st.dictionaries(st.sampled_from(names), st.sampled_from(reaches)))
@@ -23,10 +29,15 @@ def tables(draw: st.DrawFn, reaches: tuple[Reach, ...] = tuple(Reach)) -> Joint:
         for query in names
     }
     roles = st.sampled_from([Role.GIVEN, Role.DENOISED])
+    return [(name, draw(roles), draw(st.sampled_from(["one", "two"]))) for name in names], sees
+
+
+def joint_of(plain: Plain) -> Joint:
+    streams, sees = plain
     joint = Joint(
-        streams=tuple(Stream(name, draw(roles)) for name in names),
+        streams=tuple(Stream(name, role) for name, role, _ in streams),
         sees=sees,
-        experts={name: draw(st.sampled_from(["one", "two"])) for name in names},
+        experts={name: expert for name, _, expert in streams},
     )
     assert not problems(joint)
     return joint
@@ -54,15 +65,17 @@ def chunk_times(joint: Joint, data: st.DataObject) -> dict[str, np.ndarray]:
 
 
 @settings(max_examples=100, deadline=None)
-@given(joint=tables(), data=st.data())
-def test_the_mask_is_what_the_table_says_pair_by_pair(joint: Joint, data: st.DataObject) -> None:
+@given(plain=tables(), data=st.data())
+def test_the_mask_is_what_the_table_says_pair_by_pair(plain: Plain, data: st.DataObject) -> None:
+    joint = joint_of(plain)
     times = chunk_times(joint, data)
     assert attention_mask(joint, times).tolist() == brute_force(joint, times)
 
 
 @settings(max_examples=100, deadline=None)
-@given(joint=tables())
-def test_the_closure_is_reachability(joint: Joint) -> None:
+@given(plain=tables())
+def test_the_closure_is_reachability(plain: Plain) -> None:
+    joint = joint_of(plain)
     names = [stream.name for stream in joint.streams]
     matrix = np.array([[key in joint.sees[query] for key in names] for query in names]) | np.eye(
         len(names), dtype=bool
@@ -77,8 +90,9 @@ def test_the_closure_is_reachability(joint: Joint) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(joint=tables(), order=st.randoms())
-def test_how_a_table_is_written_down_does_not_matter(joint: Joint, order: st.DrawFn) -> None:
+@given(plain=tables(), order=st.randoms())
+def test_how_a_table_is_written_down_does_not_matter(plain: Plain, order: random.Random) -> None:
+    joint = joint_of(plain)
     rows = {q: dict(shuffled(list(joint.sees[q].items()), order)) for q in joint.sees}
     again = Joint(
         streams=joint.streams,
@@ -89,7 +103,7 @@ def test_how_a_table_is_written_down_does_not_matter(joint: Joint, order: st.Dra
     assert [list(keys) for keys in again.sees.values()] == [list(k) for k in joint.sees.values()]
 
 
-def shuffled(items: list, order) -> list:
+def shuffled(items: list[Any], order: random.Random) -> list[Any]:
     order.shuffle(items)
     return items
 
@@ -113,10 +127,11 @@ def attention_of(joint: Joint, depth: int) -> JointAttention:
 
 
 @settings(max_examples=20, deadline=None)
-@given(joint=tables(), data=st.data())
+@given(plain=tables(), data=st.data())
 def test_one_layer_of_attention_obeys_the_mask_token_by_token(
-    joint: Joint, data: st.DataObject
+    plain: Plain, data: st.DataObject
 ) -> None:
+    joint = joint_of(plain)
     times = chunk_times(joint, data)
     torch.manual_seed(0)
     tokens = {name: torch.randn(1, len(steps), 8) for name, steps in times.items()}
@@ -138,8 +153,9 @@ def test_one_layer_of_attention_obeys_the_mask_token_by_token(
 
 
 @settings(max_examples=20, deadline=None)
-@given(joint=tables(reaches=(Reach.ALL,)))
-def test_what_an_output_depends_on_is_the_closure(joint: Joint) -> None:
+@given(plain=tables(reaches=(Reach.ALL,)))
+def test_what_an_output_depends_on_is_the_closure(plain: Plain) -> None:
+    joint = joint_of(plain)
     torch.manual_seed(0)
     tokens = {s.name: torch.randn(1, 2, 8, requires_grad=True) for s in joint.streams}
     read = attention_of(joint, len(joint.streams))(tokens, seen=Seen())

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 
@@ -25,8 +24,3 @@ def euler(
             name: value + rates[name].to(value.dtype) / steps for name, value in values.items()
         }
     return values
-
-
-def gaussian(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Standard normal noise of a shape, float32, drawn from a generator."""
-    return torch.randn(shape, generator=generator, device=generator.device)
