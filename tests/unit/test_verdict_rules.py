@@ -8,6 +8,7 @@ import pytest
 
 from fakes.run import ARMS, FakeArm, write_run
 from vertebra.spec.storage import write_json
+from vertebra.verdict.measure import imagination
 from vertebra.verdict.run import Job, Run, read_run
 from vertebra.verdict.summarise import summarise
 from vertebra.verdict.summary import (
@@ -189,24 +190,23 @@ def test_still_improving_trainings_are_flagged(clear: Run) -> None:
 
 def test_imagination_beats_copying_only_when_the_interval_says_so(clear: Run) -> None:
     def told(ratios: tuple[float, ...]) -> str:
-        jobs = tuple(
-            replace(
-                job,
-                imagined={
-                    "model_error_moving": ratios[job.seed] * 0.1,
-                    "copy_error_moving": 0.1,
-                    "frames": 80,
-                },
-            )
-            if job.arm == "fast-wam" and job.seed < len(ratios)
-            else replace(job, imagined=None)
-            for job in clear.jobs
+        jobs = [job for job in clear.jobs if job.arm == "fast-wam" and job.seed < len(ratios)]
+        found = imagination(
+            [
+                replace(
+                    job,
+                    imagined={
+                        "model_error_moving": ratio * 0.1,
+                        "copy_error_moving": 0.1,
+                        "frames": 80,
+                    },
+                )
+                for job, ratio in zip(jobs, ratios, strict=True)
+            ]
         )
-        points = summarise(replace(clear, jobs=jobs)).points
-        point = next(p for p in points if (p.arm, p.demonstrations) == ("fast-wam", 800))
-        assert point.imagination is not None
-        assert point.imagination.frames == 80 * len(ratios)
-        return point.imagination.word
+        assert found is not None
+        assert found.frames == 80 * len(ratios)
+        return found.word
 
     assert told((0.70, 0.72, 0.74)) == "yes"
     assert told((1.20, 1.25, 1.22)) == "no"
@@ -216,8 +216,7 @@ def test_imagination_beats_copying_only_when_the_interval_says_so(clear: Run) ->
 
 def test_undefined_errors_of_imagined_frames_are_left_out(clear: Run) -> None:
     nothing = {"model_error_moving": None, "copy_error_moving": None, "frames": 0}
-    jobs = tuple(replace(job, imagined=nothing) for job in clear.jobs)
-    assert {p.imagination for p in summarise(replace(clear, jobs=jobs)).points} == {None}
+    assert imagination([replace(job, imagined=nothing) for job in clear.jobs]) is None
 
 
 def test_one_split_serves_the_whole_run(clear: Run) -> None:

@@ -152,7 +152,7 @@ def test_a_ledger_without_a_part_is_refused(run_dir: Path) -> None:
     [(0.02, "< 200"), (0.995, "> 800"), (0.55, "95 % interval")],
 )
 def test_price_of_a_target(tmp_path: Path, target: float, words: str) -> None:
-    small_run(tmp_path, seed_sd=0.05, arms=ARMS[:1])
+    small_run(tmp_path, seed_sd=0.05, arms=ARMS[:1], scenes=(26, 0, 0))
     change(tmp_path / "plan.json", question={"target_success": target})
     assert words in price(read_run(tmp_path), "pi0").words
 
