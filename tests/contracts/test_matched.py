@@ -1,0 +1,60 @@
+"""The two mini families are equal in what they hold and what a training window costs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from fakes.networks import MAKES, NEEDS, shape_of
+from vertebra.backbones.sizes import MINI
+from vertebra.policy.losses import Examples, losses, weighted_total
+from vertebra.policy.network import Given, Network
+from vertebra.recipes import by_name
+from vertebra.spec.observation import Camera
+
+LIMIT = 0.05
+PX, BATCH = 64, 4
+CAMERAS = tuple(Camera(name=camera.name, height=PX, width=PX) for camera in NEEDS.cameras)
+
+
+def cost(name: str, pointing: bool, size=MINI) -> tuple[float, float]:
+    """Parameters, and operations of training on a batch of table-top windows."""
+    recipe = by_name(name).pointed() if pointing else by_name(name)
+    shape = replace(shape_of(recipe, size), needs=replace(NEEDS, cameras=CAMERAS))
+    network = Network(shape)
+    pixels = np.zeros((BATCH, PX, PX, 3), np.uint8)
+    examples = Examples(
+        given=Given(
+            images={camera.name: torch.from_numpy(pixels) for camera in CAMERAS},
+            state=torch.zeros(BATCH, shape.state_dims),
+            instructions=("put the red box on the plate",) * BATCH,
+        ),
+        actions=torch.zeros(BATCH, size.horizon, len(MAKES.dims)),
+        action_mask=torch.ones(BATCH, size.horizon, dtype=torch.bool),
+        future=torch.zeros(BATCH, len(size.future_steps), PX, PX, 3, dtype=torch.uint8),
+        future_mask=torch.ones(BATCH, len(size.future_steps), dtype=torch.bool),
+        points=torch.zeros(BATCH, 2, 2),
+        frame=torch.zeros(BATCH, dtype=torch.long),
+    )
+    with FlopCounterMode(display=False) as counter:
+        weighted_total(losses(network, examples, torch.Generator().manual_seed(0)), {}).backward()
+    parameters = sum(value.numel() for value in network.parameters())
+    return parameters, counter.get_total_flops()
+
+
+def are_matched(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Whether parameters and operations agree within the limit."""
+    return all(abs(a / b - 1) <= LIMIT for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("pointing", [True, False])
+def test_families_hold_equal_parameters_and_training_operations(pointing):
+    pi0, fast_wam = cost("pi0", pointing), cost("fast-wam", pointing)
+    assert are_matched(pi0, fast_wam), (pi0, fast_wam)
+
+
+def test_a_wider_video_backbone_would_be_noticed():
+    wide = replace(MINI, video_hidden=2 * MINI.video_hidden)
+    assert not are_matched(cost("pi0", True), cost("fast-wam", True, wide))
