@@ -168,5 +168,7 @@ def test_defaults_of_the_pilot_are_the_default_grid():
     command = PilotCommand()
     assert (command.recipes, command.seeds, command.scenes) == (("pi0", "fast-wam"), 3, 50)
     assert pilot_command.DEFAULT_DEMOS == (300, 2000)
-    assert pilot_command._budget(command) == 55 * 60
-    assert pilot_command._budget(replace(command, samples=64)) is None
+    assert (pilot_command._budget(command), pilot_command._samples(command)) == (None, 32_000)
+    timed = replace(command, budget="45m")
+    assert (pilot_command._budget(timed), pilot_command._samples(timed)) == (45 * 60, None)
+    assert pilot_command._samples(replace(command, samples=64)) == 64

@@ -30,9 +30,9 @@ class PilotCommand:
     seeds: int = 3
     """Training seeds of each arm."""
     budget: str | None = None
-    """Wall-clock time for all trainings and evaluations, like 90s, 45m or 2h; 50m by default."""
+    """Wall-clock time for all trainings and evaluations, like 90s or 2h, instead of samples."""
     samples: int | None = None
-    """Training windows of every arm, instead of a budget."""
+    """Training windows of every arm; 32000 when no budget is given."""
     size: Literal["tiny", "mini", "paper"] = "mini"
     """How large the networks are."""
     scenes: int = 50

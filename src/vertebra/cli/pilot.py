@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from vertebra.pilot.prepare import Ready
     from vertebra.pilot.run import Setting
 
-DEFAULT_BUDGET = "50m"
+DEFAULT_SAMPLES = 32_000
+"""Training windows of every arm when no budget is given either: 1,000 steps, so that the
+level of the default pilot does not depend on how busy the machine is while it is measured."""
 DEFAULT_DEMOS = (300, 2000)
 DRY_DEMOS = 64
 """Demonstrations that a dry run makes to measure on, when there are none."""
@@ -106,9 +108,13 @@ def _require_sense(command: PilotCommand) -> None:
 
 
 def _budget(command: PilotCommand) -> float | None:
-    if command.samples is not None:
-        return None
-    return parse_duration(command.budget or DEFAULT_BUDGET)
+    return None if command.budget is None else parse_duration(command.budget)
+
+
+def _samples(command: PilotCommand) -> int | None:
+    return (
+        DEFAULT_SAMPLES if command.samples is None and command.budget is None else command.samples
+    )
 
 
 def _material(command: PilotCommand, steps: Steps) -> "Ready":
@@ -158,7 +164,7 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
         size=command.size,
         privileged=privileged,
         budget_s=_budget(command),
-        samples=command.samples,
+        samples=_samples(command),
         environment=settings.to_plain() if settings else None,
         draws=draws,
         fewer_draws=fewer,
