@@ -326,6 +326,10 @@ def _lanes_free(
         for other, where in placed.items():
             if other != name and other in kind.objects and _near_lane(where, begin, end) < 0.066:
                 return False
+        # What is pushed past the line must not cross the zone into which it could be pushed, too.
+        aimed_at_zone = kind.zone and np.array_equal(end, placed[kind.zone])
+        if kind.zone and not aimed_at_zone and _near_lane(placed[kind.zone], spot, end) < 0.06:
+            return False
     return True
 
 
