@@ -59,6 +59,10 @@ def run(words: list[str]) -> int:
     command = command.command if isinstance(command, arguments.Data) else command
     try:
         return _COMMANDS[type(command)](command)
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; what is still buffered must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except USER_ERRORS as error:
         if os.environ.get("VERTEBRA_TRACEBACK"):
             raise
