@@ -81,6 +81,7 @@ def prepare(spec: TrainSpec) -> Prepared:
             f"The frame cache {spec.data} has hash {cache.content_hash}, this training was locked "
             f"on {spec.data_hash}. Restore the data or plan a new pilot."
         )
+    _require_shapes(spec, cache)
     _require_targets(spec, cache)
     size, needs, makes = size_by_name(spec.size), spec.needs, spec.makes
     statistics = fit_statistics(
@@ -132,6 +133,33 @@ def wanted_points(batch: Batch) -> NDArray[np.float32]:
         known = index >= 0
         found[known, column] = batch.points[rows[known], index[known]]
     return found
+
+
+def _require_shapes(spec: TrainSpec, cache: FrameCache) -> None:
+    found = [
+        f"camera '{camera.name}' is {size[0]}x{size[1]} pixels, expected "
+        f"{camera.height}x{camera.width}"
+        for camera in spec.needs.cameras
+        if camera.name in cache.images
+        and (size := cache.images[camera.name].shape[1:3]) != (camera.height, camera.width)
+    ]
+    missing = [c.name for c in spec.needs.cameras if c.name not in cache.images]
+    if missing:
+        found.append(f"cameras {missing} are missing, there are {list(cache.images)}")
+    for what, array, dims in (
+        ("state", cache.state, spec.needs.state),
+        ("action", cache.actions, spec.makes.dims),
+    ):
+        if array.shape[1] != len(dims):
+            found.append(f"{what} has {array.shape[1]} numbers, expected {len(dims)}")
+    known = len(cache.episodes)
+    strange = [i for i in (*spec.episodes, *spec.validation_episodes) if not 0 <= i < known]
+    if strange:
+        found.append(f"episodes {strange[:5]} do not exist, there are {known}")
+    if found:
+        raise ValueError(
+            f"The frame cache {spec.data} does not fit this training:\n  - " + "\n  - ".join(found)
+        )
 
 
 def _require_targets(spec: TrainSpec, cache: FrameCache) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vertebra.backbones.sizes import size_by_name
+from vertebra.backbones.sizes import SIZES
 from vertebra.policy.recipe import Recipe, recipe_from_plain, recipe_to_plain
 from vertebra.spec.action import ActionSpec, action_spec_from_plain
 from vertebra.spec.observation import ObservationSpec, observation_spec_from_plain
@@ -62,24 +62,33 @@ class TrainSpec:
     ema: float = 0.995
 
     def __post_init__(self) -> None:
-        size_by_name(self.size)
-        found: list[str] = []
-        if self.privileged not in PRIVILEGED:
-            found.append(f"privileged is {self.privileged!r}, expected one of {PRIVILEGED}")
-        if self.precision not in PRECISIONS:
-            found.append(f"precision is {self.precision!r}, expected one of {PRECISIONS}")
-        if self.samples < self.batch_size or self.batch_size < 1:
-            found.append(f"{self.samples} samples in batches of {self.batch_size} make no step")
-        if not self.episodes:
-            found.append("there is no training episode")
-        if not self.validation_episodes:
-            found.append("there is no validation episode")
-        both = set(self.episodes) & set(self.validation_episodes)
-        if both:
-            found.append(f"episodes {sorted(both)[:5]} are in training and validation")
-        missing = set(SEEDS) - set(self.seeds)
-        if missing:
-            found.append(f"seeds {sorted(missing)} are missing")
+        both = sorted(set(self.episodes) & set(self.validation_episodes))
+        missing = sorted(set(SEEDS) - set(self.seeds))
+        sizes = [size.name for size in SIZES]
+        checks = (
+            (self.size not in sizes, f"size is {self.size!r}, expected one of {sizes}"),
+            (
+                self.privileged not in PRIVILEGED,
+                f"privileged is {self.privileged!r}, expected one of {PRIVILEGED}",
+            ),
+            (
+                self.precision not in PRECISIONS,
+                f"precision is {self.precision!r}, expected one of {PRECISIONS}",
+            ),
+            (
+                self.samples < self.batch_size or self.batch_size < 1,
+                f"{self.samples} samples in batches of {self.batch_size} make no step",
+            ),
+            (self.checkpoint_every < 1, f"checkpoint_every is {self.checkpoint_every}, below 1"),
+            (self.warmup < 0, f"warmup is {self.warmup}, below 0"),
+            (self.learning_rate <= 0, f"learning_rate is {self.learning_rate}, not above 0"),
+            (not 0 <= self.ema < 1, f"ema is {self.ema}, not in [0, 1)"),
+            (not self.episodes, "there is no training episode"),
+            (not self.validation_episodes, "there is no validation episode"),
+            (bool(both), f"episodes {both[:5]} are in training and validation"),
+            (bool(missing), f"seeds {missing} are missing"),
+        )
+        found = [message for wrong, message in checks if wrong]
         if found:
             raise ValueError("This training cannot run:\n  - " + "\n  - ".join(found))
 
