@@ -1,13 +1,18 @@
 """When a difference may be put into words, and what is said when it may not."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fakes.run import ARMS, FakeArm, write_run
+from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.storage import write_json
+from vertebra.spec.task import Outcome
+from vertebra.stats.paired import holm
+from vertebra.verdict.compare import comparisons
 from vertebra.verdict.measure import imagination
 from vertebra.verdict.run import Job, Run, read_run
 from vertebra.verdict.summarise import summarise
@@ -54,7 +59,49 @@ def test_the_winner_is_named_on_whichever_side_it_stands(clear: Run) -> None:
     summary = summarise(replace(clear, plan=plan))
     assert summary.verdict.first == "fast-wam"
     assert summary.verdict.headline.startswith("pi0 is better than fast-wam here: it follows")
-    assert "more" in summary.verdict.headline
+    ends = re.findall(r"95 % interval (-?\d+) to (-?\d+)", summary.verdict.headline)
+    assert ends
+    assert all(0 <= int(low) < int(high) for low, high in ends)
+
+
+def test_only_comparisons_of_sides_are_corrected(clear: Run) -> None:
+    compared = summarise(clear).comparisons
+    sides = [c for c in compared if c.kind == "sides"]
+    assert [c.p_holm for c in sides] == pytest.approx(holm([c.p for c in sides if c.p is not None]))
+    assert any(c.p_holm != c.p for c in sides)
+    assert all(c.p_holm == c.p for c in compared if c.kind == "twin")
+
+
+def test_a_difference_that_does_not_survive_correction_is_not_worded(clear: Run) -> None:
+    """Shrink the lead until the plain interval excludes zero and the corrected p value does not."""
+    sighted = replace(clear.plan, arms=tuple(a for a in clear.plan.arms if not a.blind))
+    between: list[Comparison] = []
+    for share in range(8, 40):
+        jobs = tuple(
+            replace(job, records=tuple(_fail_some(job.records, share))) if job.arm == "pi0" else job
+            for job in clear.jobs
+        )
+        between = [
+            c
+            for c in comparisons(replace(clear, plan=sighted, jobs=jobs))
+            if c.difference is not None
+            and c.difference.excludes_zero
+            and c.p_holm is not None
+            and c.p_holm >= 0.05
+        ]
+        if between:
+            break
+    assert between
+    assert {c.word for c in between} == {CANNOT_TELL}
+    assert all("correction" in c.missing for c in between)
+
+
+def _fail_some(records: tuple[EpisodeRecord, ...], share: int) -> list[EpisodeRecord]:
+    """The first ``share`` of 40 rollouts of every block of 40 fail."""
+    return [
+        replace(r, achieved=(), outcome=Outcome.TIMEOUT) if i % 40 < share else r
+        for i, r in enumerate(records)
+    ]
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
