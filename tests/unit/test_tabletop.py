@@ -1,6 +1,7 @@
 """The table-top as an environment: physics, pictures, labels, oracle, Gymnasium."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from vertebra.envs.tabletop import Tabletop
 from vertebra.envs.tabletop.model import FINGER_TRAVEL_M
 from vertebra.envs.tabletop.render import RayRenderer
 from vertebra.envs.tabletop.scene import COLOURS, scene_from_plain
+from vertebra.envs.tabletop.tasks import goal_of
 from vertebra.spec.action import Frame, Gripper, Rotation
 
 TABLE = Tabletop()
@@ -145,6 +147,20 @@ def test_no_task_holds_at_the_beginning():
             assert max(judgement.progress.values()) < 0.5
             assert judgement.achieved == ()
             assert judgement.first_touched is judgement.first_grasped is None
+
+
+def test_what_held_at_the_start_is_not_achieved():
+    state, task = next((s, t) for s in STATES for t in s.tasks if t.skill == "put")
+    goal = goal_of(task.id)
+    thing = next(item for item in state.data["objects"] if item["name"] == goal.target)
+    flats = [
+        {**item, "x": thing["x"], "y": thing["y"]} if item["name"] == goal.destination else item
+        for item in state.data["flats"]
+    ]
+    moved = replace(state, data={**state.data, "flats": flats})
+    TABLE.begin(moved, task, 0)
+    assert TABLE.judge().progress[task.id] == 1.0
+    assert task.id not in TABLE.judge().achieved
 
 
 def test_label_points_lie_on_their_thing_and_on_its_colour():
