@@ -1,5 +1,6 @@
 """Makes ``fakes`` and ``house`` importable from every test, and golden files writable on demand."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write golden files anew (make golden)"
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Same seed, same bytes holds for one thread; tests without torch do not load it for this."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture
