@@ -1,7 +1,8 @@
 """Resolved recipes to the letter, and the losses of 20 training steps within 0.05 %.
 
-The tolerance is for other processors, which round sums in another order: moving every initial weight
-by 0.01 % moves no loss by more than 0.006 %. One more step of warm-up moves some by 0.1 %.
+The tolerance is for other processors, which round sums in another order: moving every weight
+by 0.01 % at the start moves no loss by more than 0.006 %. One more step of warm-up moves some by
+0.1 %.
 """
 
 import json
