@@ -1,11 +1,11 @@
 """A pilot killed with SIGKILL at random moments ends as if nothing had happened."""
 
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,10 +19,10 @@ pytestmark = pytest.mark.slow
 
 
 def _hashes(out: Path) -> dict[str, list[str]]:
-    """Content hashes of all records (timing apart), by directory."""
+    """Content hashes of all records (timing and the commit apart), by directory."""
     return {
         str(path.parent.relative_to(out)): [
-            record_from_plain(row).content_hash() for row in read_jsonl(path)
+            replace(record_from_plain(row), software={}).content_hash() for row in read_jsonl(path)
         ]
         for path in sorted(out.rglob("records.jsonl"))
     }
@@ -40,26 +40,38 @@ def _processes_of(directory: Path) -> list[str]:
     return found
 
 
-def _run_killed(
-    command: list[str], out: Path, *, least_s: float, most_s: float, kills: int = 3
-) -> None:
-    """Run a command to its end, killing it at random moments first; nothing finished is redone."""
+def _finished(out: Path) -> dict[Path, int]:
+    """Finished jobs and when they finished; rehearsals apart."""
+    return {
+        path: path.stat().st_mtime_ns
+        for path in out.rglob("result.json")
+        if "rehearsal" not in path.parts
+    }
+
+
+def _run_killed(command: list[str], out: Path, *, after: tuple[int, ...], most_s: float) -> None:
+    """Run a command to its end, killing it at random moments first; nothing finished is redone.
+
+    Args:
+        command: What to run.
+        out: Directory that it works in.
+        after: It is killed once for each of these, when so many jobs have finished ...
+        most_s: ... and up to this many seconds more have passed.
+    """
     rng = random.Random(5)  # noqa: S311 - not for secrets
-    finished: dict[Path, int] = {}
-    for turn in range(kills + 1):
-        process = subprocess.Popen(command)
-        try:
-            code = process.wait(rng.uniform(least_s, most_s) if turn < kills else 900.0)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        else:
-            assert turn == kills, f"it ended with exit code {code} before kill {turn + 1}"
-            assert code == 0
-        for path in out.rglob("result.json"):
-            if "rehearsal" not in path.parts:
-                finished.setdefault(path, path.stat().st_mtime_ns)
-    assert {path: path.stat().st_mtime_ns for path in finished} == finished
+    before: dict[Path, int] = {}
+    for jobs in after:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while len(_finished(out)) < jobs:
+            assert process.poll() is None, f"it ended before {jobs} jobs had finished"
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0, most_s))
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+        before = {**_finished(out), **before}
+    assert len(before) >= after[-1]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
     deadline = time.monotonic() + 5
     while _processes_of(out) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -76,9 +88,20 @@ def _require_equal(one: Path, other: Path) -> None:
 
 
 def test_pilot_of_small_parts_survives_kills(tmp_path, monkeypatch):
-    command = [sys.executable, pilots.__file__, str(tmp_path)]
-    subprocess.run([*command, str(tmp_path / "whole")], check=True, env=os.environ)
     monkeypatch.setenv(STEP_S, "0.1")
-    killed = tmp_path / "killed"
-    _run_killed([*command, str(killed)], killed, least_s=2.0, most_s=4.0)
-    _require_equal(killed, tmp_path / "whole")
+    command = [sys.executable, pilots.__file__, str(tmp_path)]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([*command, str(whole)], check=True)
+    _run_killed([*command, str(killed)], killed, after=(0, 2, 4), most_s=2.0)
+    _require_equal(killed, whole)
+
+
+def test_tiny_pilot_on_the_table_top_survives_kills(tmp_path):
+    command = [sys.executable, "-m", "vertebra.cli", "pilot", "--size", "tiny", "--seeds", "1"]
+    command += ["--demos", "6", "16", "--samples", "640", "--scenes", "2", "--workers", "2"]
+    command += ["--precision", "fp32"]
+    whole, killed = tmp_path / "runs" / "whole", tmp_path / "runs" / "killed"
+    subprocess.run([*command, "--out", str(whole)], check=True, stdout=subprocess.DEVNULL)
+    _run_killed([*command, "--out", str(killed)], killed, after=(0, 2, 4), most_s=6.0)
+    _require_equal(killed, whole)
+    assert (killed / "report.html").stat().st_size > 100_000

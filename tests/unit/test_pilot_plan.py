@@ -115,6 +115,7 @@ def test_default_grid_of_the_product_has_18_trainings():
         ({"samples": 10}, "less than one batch"),
         ({"draws": ()}, "no scenes"),
         ({"twins": "some"}, "twins is 'some'"),
+        ({"precision": "fp8"}, "precision is 'fp8'"),
         ({"size": "huge", "seeds": 0}, r"No size is named 'huge'[\s\S]*0 seeds"),
     ],
 )
@@ -285,6 +286,13 @@ def test_a_forecast_adds_up():
     assert found.flops == 18 * 640e9
     assert found.memory_bytes == 2 * 10**9
     assert sum(found.job_s) / 2 <= found.wall_s <= sum(found.job_s) / 2 + max(found.job_s)
+
+
+def test_an_asked_precision_is_kept():
+    question = replace(QUESTION, precision="fp32")
+    found = forecast(question, COSTS, samples=640, workers=2, extra_s=0.0)
+    assert found.precision == "fp32"
+    assert found.wall_s > forecast(QUESTION, COSTS, samples=640, workers=2, extra_s=0.0).wall_s
 
 
 def test_default_scenes_of_the_table_top_share_layouts_and_reach_every_split():

@@ -33,6 +33,8 @@ class PilotCommand:
     """Wall-clock time for all trainings and evaluations, like 90s or 2h, instead of samples."""
     samples: int | None = None
     """Training windows of every arm; 32000 when no budget is given."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Numbers in training; auto: the faster on this machine."""
     size: Literal["tiny", "mini", "paper"] = "mini"
     """How large the networks are."""
     scenes: int = 50

@@ -74,6 +74,8 @@ def run_pilot_command(command: PilotCommand) -> int:
                 forecast, is_locked = dry_run(setting, command.out)
                 return _print_forecast(command, setting, forecast, is_locked)
             steps.total = len(setting.question.cells) + (ready.settings is not None)
+            steps.finished = len(list(command.out.glob("jobs/*/result.json")))
+            steps.finished += (command.out / "reference" / "result.json").exists()
             reports = _Reports(command.out, steps)
             watch = Watch(step=steps.say, event=steps.event, arm_finished=reports.write)
             failures = run_pilot(replace(setting, watch=watch), command.out)
@@ -165,6 +167,7 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
         privileged=privileged,
         budget_s=_budget(command),
         samples=_samples(command),
+        precision=command.precision,
         environment=settings.to_plain() if settings else None,
         draws=draws,
         fewer_draws=fewer,

@@ -116,8 +116,10 @@ class Forecast:
     disk_bytes: int
 
 
-def fastest(costs: Mapping[str, Cost]) -> str:
-    """The precision in which all recipes together are fastest."""
+def precision_of(question: Question, costs: Mapping[str, Cost]) -> str:
+    """The precision of all arms: the one asked for, or that in which all together are fastest."""
+    if question.precision != "auto":
+        return question.precision
     common = set.intersection(*(set(cost.seconds_per_sample) for cost in costs.values()))
     return min(
         sorted(common), key=lambda name: sum(c.seconds_per_sample[name] for c in costs.values())
@@ -136,7 +138,7 @@ def forecast(
         workers: Processes side by side.
         extra_s: Seconds of references and latency.
     """
-    precision = fastest(costs)
+    precision = precision_of(question, costs)
     cells = question.cells
     evaluation = tuple(_evaluation_s(question, cell, costs) for cell in cells)
     training = tuple(

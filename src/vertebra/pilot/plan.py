@@ -16,7 +16,7 @@ from vertebra.pilot.material import Material
 from vertebra.policy.recipe import Recipe, recipe_from_plain, recipe_to_plain
 from vertebra.spec.seeds import SeedTree
 from vertebra.spec.storage import digest, to_plain
-from vertebra.train.spec import TrainSpec
+from vertebra.train.spec import PRECISIONS, TrainSpec
 
 PLAN_VERSION = 1
 
@@ -35,6 +35,7 @@ class Question:
         budget_s: Wall-clock seconds for the whole grid.
         samples: Training windows of every arm when they are given instead of a budget.
         batch_size: Windows a step.
+        precision: ``bf16``, ``fp32``, or ``auto``: the faster one here.
         environment: Settings of the environment, ``None`` without a simulator.
         draws: Scenes for the largest number of demonstrations.
         fewer_draws: Scenes for smaller numbers.
@@ -51,6 +52,7 @@ class Question:
     budget_s: float | None = None
     samples: int | None = None
     batch_size: int = 32
+    precision: str = "auto"
     environment: Mapping[str, Any] | None = None
     draws: tuple[Draw, ...] = ()
     fewer_draws: tuple[Draw, ...] = ()
@@ -61,6 +63,10 @@ class Question:
         found: list[str] = []
         if (self.budget_s is None) == (self.samples is None):
             found.append("give either a budget or a number of samples, not both and not neither")
+        if self.precision not in ("auto", *PRECISIONS):
+            found.append(
+                f"precision is {self.precision!r}, expected one of {('auto', *PRECISIONS)}"
+            )
         if self.samples is not None and self.samples < self.batch_size:
             found.append(f"{self.samples} samples are less than one batch of {self.batch_size}")
         if self.environment is not None and not self.draws:
@@ -244,13 +250,25 @@ def differences(locked: Question, asked: Question) -> list[str]:
     for name in one:
         if one[name] == other[name]:
             continue
-        shown = (one[name], other[name])
-        if name == "recipes":
-            shown = tuple([recipe["name"] for recipe in side[name]] for side in (one, other))
-            if shown[0] == shown[1]:
-                shown = ("the recipes of these names as they were", "changed definitions")
+        shown = (_shown(name, one[name]), _shown(name, other[name]))
+        if shown[0] == shown[1]:
+            shown = (f"{shown[0]} as they were", "changed definitions")
         found.append(f"{name}: locked is {shown[0]}, asked is {shown[1]}")
     return found
+
+
+def _shown(name: str, value: Any) -> str:
+    """A part of a question in few words."""
+    if name == "recipes":
+        return str([recipe["name"] for recipe in value])
+    if name in ("draws", "fewer_draws"):
+        words = [
+            f"{draw['scenes']} x {draw['instructions']} {draw['split']} "
+            f"({'/'.join(draw['conditions'])})"
+            for draw in value
+        ]
+        return ", ".join(words) or "none"
+    return str(value)
 
 
 def require_same(locked: PilotPlan, asked: Question, data_hash: str, where: str) -> None:

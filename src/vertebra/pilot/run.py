@@ -161,7 +161,7 @@ def _locked_plan(setting: Setting, run: RunDirectory) -> PilotPlan:
         environment=name,
         data_hash=material.data_hash,
         samples=samples,
-        precision=budget.fastest(costs),
+        precision=budget.precision_of(question, costs),
         checkpoint_every=max(10, -(-steps // budget.LOOKS)),
         data=facts_of(material),
         calibration={name: vars(cost) for name, cost in costs.items()},
