@@ -1,4 +1,4 @@
-"""Success is the asked task, a timeout is none, and another task that was achieved is no success."""
+"""Success is the asked task; another task that was achieved, or none, is a timeout."""
 
 from fakes.policies import Seeker
 from fakes.worlds import Plane, make_state
