@@ -184,7 +184,7 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
 def _say_notes(command: PilotCommand, ready: "Ready", steps: Steps) -> None:
     if ready.settings is None:
         steps.say(FOREIGN)
-    if ready.notes and not command.dry_run:
+    if ready.guessed and not command.dry_run:
         path = command.out / "mapping.json"
         if not path.exists():
             write_json(path, ready.mapping)

@@ -1,6 +1,6 @@
 """Recordings for a pilot: made on the table-top, or read from the user's own data set."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,24 @@ from vertebra.evaluate.plan import Draw
 from vertebra.pilot.material import Material, divide
 from vertebra.pilot.worlds import TABLETOP, TabletopSettings, make_environment
 from vertebra.spec.action import ActionSpec
-from vertebra.spec.errors import MissingExtra
+from vertebra.spec.errors import BrokenDataset, MissingExtra
 from vertebra.spec.mismatch import require_match
 from vertebra.spec.observation import ObservationSpec
 from vertebra.spec.seeds import SeedTree, seed_at
 from vertebra.spec.storage import digest, read_json
 
+HARMLESS = frozenset(
+    {
+        "stats-wrong",
+        "totals-wrong",
+        "tasks-unindexed",
+        "column-unknown",
+        "index-gap",
+        "instruction-empty",
+    }
+)
+"""Faults that trouble other readers but not this pilot: statistics are computed anew, episodes are
+found by their own number, and an episode without words counts as one."""
 Tell = Callable[[str, int, int, float | None], None]
 """Told what is being done, how many of how many are done, and the seconds that are left."""
 
@@ -31,7 +43,8 @@ class Ready:
         settings: The environment in which policies are evaluated, ``None`` without a simulator.
         shown_seed: Seed of the scenes of the first demonstrations, ``None`` when unknown.
         notes: What was guessed or found wrong, for the user to read.
-        mapping: What the columns mean, for foreign data.
+        mapping: What the columns mean.
+        guessed: Whether the mapping was proposed from foreign data and nobody has confirmed it.
     """
 
     material: Material
@@ -40,6 +53,7 @@ class Ready:
     shown_seed: int | None = None
     notes: tuple[str, ...] = ()
     mapping: Mapping[str, Any] | None = None
+    guessed: bool = False
 
 
 def make_material(
@@ -106,10 +120,12 @@ def read_material(
         tell: Told how far it is.
 
     Raises:
+        BrokenDataset: When the data have faults that would wreck a training.
         ValueError: When data, mapping and environment do not fit together.
         MissingExtra: When the readers of data are not installed.
     """
     try:
+        from vertebra.data.check import check_dataset
         from vertebra.data.lerobot_open import open_dataset
         from vertebra.data.mapped import read_mapped
         from vertebra.data.mapping import mapping_from_json
@@ -121,7 +137,7 @@ def read_material(
     settings = made[0] if made and env == "auto" else None
     if env == "tabletop":
         settings = made[0] if made else TabletopSettings()
-    notes: list[str] = []
+    notes = [] if made else _sound(root, check_dataset(root))
     specs = specs_of(dataset)
     if mapping is not None:
         meaning = mapping_from_json(read_json(mapping))
@@ -167,7 +183,20 @@ def read_material(
         shown_seed=made[1] if made else None,
         notes=tuple(notes),
         mapping=meaning.to_json(),
+        guessed=mapping is None and specs is None,
     )
+
+
+def _sound(root: Path, faults: Sequence[Any]) -> list[str]:
+    """Refuse faults that would wreck a training; the others in words.
+
+    Raises:
+        BrokenDataset: Naming all faults that matter here.
+    """
+    grave = [str(fault) for fault in faults if fault.code not in HARMLESS]
+    if grave:
+        raise BrokenDataset(str(root), grave)
+    return [f"fault without consequence here: {fault}" for fault in faults]
 
 
 def _made_on_the_tabletop(dataset: Any) -> tuple[TabletopSettings, int] | None:
