@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +157,11 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
     privileged = command.privileged
     if privileged == "auto":
         privileged = "points" if material.pointed else "none"
+    if privileged == "points" and not material.pointed:
+        raise ValueError(
+            f"--privileged points needs pointing targets, {material.source} has none: give data "
+            "that have them, or --privileged none."
+        )
     draws, fewer = tabletop_draws(command.scenes, ready.shown_seed) if settings else ((), ())
     question = Question(
         recipes=tuple(by_name(name) for name in command.recipes),
@@ -196,11 +201,6 @@ def _say_notes(command: PilotCommand, ready: "Ready", steps: Steps) -> None:
         steps.say(f"  {note}")
 
 
-@dataclass(kw_only=True, eq=False)
-class _Failed:
-    error: Exception | None = None
-
-
 class _Reports:
     """Rewrites the report after every arm; a report that fails does not stop the pilot."""
 
@@ -208,7 +208,7 @@ class _Reports:
         from vertebra.report.render import write_report
 
         self._write, self._out, self._steps = write_report, out, steps
-        self._failed = _Failed()
+        self._failure: Exception | None = None
 
     def write(self, out: Path) -> None:
         """Write it now, if anything has finished."""
@@ -216,15 +216,15 @@ class _Reports:
             return
         try:
             self._write(out)
-            self._failed.error = None
+            self._failure = None
         except Exception as error:
-            self._failed.error = error
+            self._failure = error
             self._steps.say(f"the report could not be written ({error!r}); the pilot goes on")
 
     def require(self) -> None:
         """Raise what went wrong with the last report."""
-        if self._failed.error is not None:
-            raise self._failed.error
+        if self._failure is not None:
+            raise self._failure
 
 
 def _print_forecast(

@@ -33,6 +33,7 @@ class Steps:
             TextColumn("{task.fields[note]}"),
             console=self._console,
             transient=True,
+            refresh_per_second=2,
         )
         self._bars: dict[str, TaskID] = {}
         self._last = 0.0
@@ -62,7 +63,9 @@ class Steps:
     def tell(self, what: str, done: int, total: int, remaining_s: float | None) -> None:
         """How far a step is."""
         left = "" if remaining_s is None else f"about {words_of(remaining_s)} left"
-        if self._live:
+        if self._live and done >= total:
+            self._close(what)
+        elif self._live:
             self._bar(what, done, total, left)
         elif self._due() or done >= total:
             self.say(f"{what}: {done} of {total} {left}".rstrip())
