@@ -16,7 +16,7 @@ from vertebra.pilot.plan import Question
 from vertebra.recipes import by_name
 from vertebra.spec.errors import MissingExtra
 from vertebra.spec.seeds import SeedTree
-from vertebra.spec.storage import write_json
+from vertebra.spec.storage import read_json, write_json
 
 if TYPE_CHECKING:
     from vertebra.pilot.prepare import Ready
@@ -39,15 +39,17 @@ FOREIGN = (
 def carry_out_job(command: JobCommand, started: float) -> int:
     """Carry out one job in this process."""
     try:
+        from vertebra.pilot.jobs import job_from_plain
         from vertebra.pilot.work import run_job
     except ImportError as error:
         raise MissingExtra("Carrying out a job", "pilot") from error
-    from vertebra.pilot.parts import real_parts
-
     if command.attached:
         end_with_parent()
     if not command.spec.is_file():
         raise ValueError(f"{command.spec} does not exist; give the job.json of a job.")
+    job_from_plain(read_json(command.spec))
+    from vertebra.pilot.parts import real_parts
+
     with Steps() as steps:
 
         def tell(stage: Any) -> None:
@@ -261,8 +263,6 @@ def _print_forecast(
 
 
 def _print_end(command: PilotCommand, failures: list[Failure]) -> int:
-    from vertebra.spec.storage import read_json
-
     report, verdict = command.out / "report.html", command.out / "verdict.json"
     if command.json:
         found = read_json(verdict)["verdict"] if verdict.exists() else None
