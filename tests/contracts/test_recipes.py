@@ -162,7 +162,7 @@ def test_a_cached_pass_equals_one_pass_over_everything(recipe: Recipe) -> None:
         assert (explicit[name] - value).abs().max() < 1e-4
 
 
-@every
+@sighted
 def test_interleaved_sessions_never_mix(recipe: Recipe) -> None:
     policy = policy_of(recipe)
     views = {
@@ -211,7 +211,7 @@ def test_a_chunk_follows_from_seed_view_and_words(recipe: Recipe) -> None:
         policy.act(session, observation(0), deadline_s=0.1)
 
 
-@every
+@sighted
 def test_a_saved_policy_acts_as_before(recipe: Recipe, tmp_path: Path) -> None:
     policy = policy_of(recipe)
     save_policy(tmp_path, policy, {"note": "tried"})
@@ -262,7 +262,7 @@ def test_the_blind_twin_hears_nothing_and_the_sighted_one_every_word(recipe: Rec
     assert recipe.blinded().blinded() == recipe.blinded() != recipe
 
 
-@every
+@sighted
 def test_longer_neighbours_in_a_batch_change_nothing(recipe: Recipe) -> None:
     policy = policy_of(recipe)
     texts = ("lift it", "push the blue ball past the line and then put it down", "")
