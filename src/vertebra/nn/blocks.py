@@ -26,8 +26,8 @@ class Norm(nn.Module):
 class ExpertLayer(nn.Module):
     """Projections, cross-attention and MLP of one expert in one layer.
 
-    The joint attention itself lies outside: ``project`` gives queries, keys and values, ``absorb``
-    takes what attention returned.
+    The joint attention itself lies outside: ``queries`` and ``keys_values`` give what it needs,
+    ``absorb`` takes what it returned.
 
     Args:
         width: Token width of this expert.
