@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from fakes.episodes import MAKES, NEEDS
-from vertebra.spec.action import ActionSpec, Frame, Gripper, Rotation, action_spec_from_plain
+from vertebra.spec.action import ActionSpec, Frame, Gripper, Rotation
 from vertebra.spec.errors import BrokenDataset, MissingExtra, SpecMismatch
 from vertebra.spec.mismatch import require_match
-from vertebra.spec.observation import Camera, Dim, ObservationSpec, observation_spec_from_plain
+from vertebra.spec.observation import Camera, Dim, ObservationSpec
 from vertebra.spec.record import EpisodeRecord, Timing, record_from_plain
 from vertebra.spec.storage import canonical_json, to_plain
 from vertebra.spec.streams import ALL, PAST, SAME, UPTO, Role, denoised, given, teacher
 from vertebra.spec.task import Outcome
+from vertebra.spec.wire import action_spec_from_plain, observation_spec_from_plain
 
 FRONT, WRIST = NEEDS.cameras
 

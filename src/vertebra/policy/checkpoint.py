@@ -16,10 +16,9 @@ from vertebra.policy.acting import TrainedPolicy
 from vertebra.policy.network import Network
 from vertebra.policy.recipe import recipe_from_plain, recipe_to_plain
 from vertebra.policy.shape import Shape
-from vertebra.spec.action import action_spec_from_plain
 from vertebra.spec.errors import SpecMismatch
-from vertebra.spec.observation import observation_spec_from_plain
 from vertebra.spec.storage import read_json, to_plain, write_bytes, write_json
+from vertebra.spec.wire import action_spec_from_plain, observation_spec_from_plain
 
 CHECKPOINT_VERSION = 1
 WEIGHTS = "weights.safetensors"

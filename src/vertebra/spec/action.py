@@ -1,9 +1,7 @@
 """What a policy makes: chunks of actions, with their conventions spelled out."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from vertebra.spec.observation import Dim
 
@@ -55,14 +53,3 @@ class ActionSpec:
     rotation: Rotation
     gripper: Gripper
     rate_hz: float
-
-
-def action_spec_from_plain(plain: Mapping[str, Any]) -> ActionSpec:
-    """Read an action spec from JSON values."""
-    return ActionSpec(
-        dims=tuple(Dim(**dim) for dim in plain["dims"]),
-        frame=Frame(plain["frame"]),
-        rotation=Rotation(plain["rotation"]),
-        gripper=Gripper(plain["gripper"]),
-        rate_hz=plain["rate_hz"],
-    )

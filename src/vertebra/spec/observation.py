@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,13 +66,3 @@ class Observation:
     state: NDArray[np.float32]
     instruction: str
     executed: NDArray[np.float32]
-
-
-def observation_spec_from_plain(plain: Mapping[str, Any]) -> ObservationSpec:
-    """Read an observation spec from JSON values."""
-    return ObservationSpec(
-        cameras=tuple(Camera(**camera) for camera in plain["cameras"]),
-        state=tuple(Dim(**dim) for dim in plain["state"]),
-        rate_hz=plain["rate_hz"],
-        language=plain["language"],
-    )

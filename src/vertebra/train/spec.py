@@ -6,9 +6,10 @@ from typing import Any
 
 from vertebra.backbones.sizes import SIZES
 from vertebra.policy.recipe import Recipe, recipe_from_plain, recipe_to_plain
-from vertebra.spec.action import ActionSpec, action_spec_from_plain
-from vertebra.spec.observation import ObservationSpec, observation_spec_from_plain
+from vertebra.spec.action import ActionSpec
+from vertebra.spec.observation import ObservationSpec
 from vertebra.spec.storage import to_plain
+from vertebra.spec.wire import action_spec_from_plain, observation_spec_from_plain
 
 TRAIN_SPEC_VERSION = 1
 PRIVILEGED = ("points", "none")
