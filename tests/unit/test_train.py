@@ -29,6 +29,7 @@ from vertebra.spec.errors import SpecMismatch
 from vertebra.spec.observation import Camera
 from vertebra.spec.storage import digest, read_json, to_plain, write_bytes, write_json
 from vertebra.train import imagine, loop
+from vertebra.train import prepare as prepare_module
 from vertebra.train.calibrate import calibrate
 from vertebra.train.loop import Progress, TrainResult, still_improving, train
 from vertebra.train.optim import Optimiser
@@ -131,14 +132,14 @@ def test_an_unfinished_training_of_another_spec_is_refused(
 def test_a_loss_that_is_not_finite_stops_the_training(
     cache: FrameCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = loop.losses, []
+    real, calls = prepare_module.losses, []
 
     def broken(network: Network, *rest: Any) -> dict[str, torch.Tensor]:
         calls.append(1)
         terms = real(network, *rest)
         return {**terms, "action": terms["action"] * (math.nan if len(calls) == 3 else 1.0)}
 
-    monkeypatch.setattr(loop, "losses", broken)
+    monkeypatch.setattr(prepare_module, "losses", broken)
     with pytest.raises(FloatingPointError, match=r"not finite at step 2: \{'action': nan\}.*check"):
         train(training(PI0, cache), tmp_path)
     assert not (tmp_path / "trained.json").exists()
@@ -151,7 +152,7 @@ def test_the_checkpoint_with_the_lowest_validation_loss_acts(
     assert [step for step, _ in result.validation] == [5, 10, 12]
     assert result.best_step == min(result.validation, key=lambda pair: pair[1])[0]
     given = iter([3.0, 1.0, 2.0, 3.0, 1.0])
-    real = loop.losses
+    real = prepare_module.losses
     value = [0.0]
 
     def scripted(network: Network, *rest: Any) -> dict[str, torch.Tensor]:
@@ -165,7 +166,7 @@ def test_the_checkpoint_with_the_lowest_validation_loss_acts(
         value[0] = next(given)
         validate(run)
 
-    monkeypatch.setattr(loop, "losses", scripted)
+    monkeypatch.setattr(prepare_module, "losses", scripted)
     monkeypatch.setattr(loop._Run, "validate", numbered)
     chosen = train(training(PI0, cache), tmp_path / "scripted")
     assert chosen.validation == ((5, 3.0), (10, 1.0), (12, 2.0)) and chosen.best_step == 10

@@ -5,10 +5,7 @@ import statistics
 import time
 from dataclasses import dataclass, replace
 
-import torch
-
 from vertebra.policy.checkpoint import tensor_bytes
-from vertebra.policy.losses import losses, weighted_total
 from vertebra.train.flops import count_flops
 from vertebra.train.optim import Optimiser
 from vertebra.train.prepare import Prepared, prepare
@@ -52,7 +49,7 @@ def calibrate(spec: TrainSpec, seconds: float = 5.0) -> Calibration:
         taken: list[float] = []
         while len(taken) < 5 or sum(taken) < seconds / len(PRECISIONS):
             before = time.perf_counter()
-            _step(prepared, optimiser, len(taken), precision)
+            _step(prepared, optimiser, len(taken))
             taken.append(time.perf_counter() - before)
         found[precision] = statistics.median(taken[2:]) / spec.batch_size
     fastest = min(found, key=lambda name: found[name])
@@ -67,10 +64,8 @@ def calibrate(spec: TrainSpec, seconds: float = 5.0) -> Calibration:
     )
 
 
-def _step(prepared: Prepared, optimiser: Optimiser, step: int, precision: str) -> None:
+def _step(prepared: Prepared, optimiser: Optimiser, step: int) -> None:
     examples = prepared.examples(prepared.batch(step))
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        terms = losses(prepared.policy.network, examples, prepared.noise(step))
-        total = weighted_total(terms, prepared.spec.recipe.weights)
+    _, total = prepared.loss(prepared.policy.network, examples, prepared.noise(step))
     total.backward()
     optimiser.step(step)

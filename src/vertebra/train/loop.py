@@ -14,7 +14,6 @@ from torch import Tensor
 
 from vertebra.policy.acting import TrainedPolicy
 from vertebra.policy.checkpoint import read_tensors, save_policy, tensor_bytes
-from vertebra.policy.losses import losses, weighted_total
 from vertebra.policy.network import Network
 from vertebra.spec.storage import digest, read_json, to_plain, write_bytes, write_json
 from vertebra.train.flops import count_flops
@@ -159,9 +158,8 @@ class _Run:
         """One optimiser step."""
         before = time.perf_counter()
         examples = self.prepared.examples(self.prepared.batch(self.step))
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.spec.precision == "bf16"):
-            terms = losses(self.network, examples, self.prepared.noise(self.step))
-            total = weighted_total(terms, self.spec.recipe.weights)
+        noise = self.prepared.noise(self.step)
+        terms, total = self.prepared.loss(self.network, examples, noise)
         if not bool(total.isfinite()):
             raise FloatingPointError(
                 f"The loss is not finite at step {self.step}: "
@@ -190,12 +188,9 @@ class _Run:
         found: dict[str, list[float]] = {}
         for index in range(VALIDATION_BATCHES):
             batch = self.prepared.validation.sample(np.random.default_rng(index), VALIDATION_SIZE)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.spec.precision == "bf16"):
-                terms = losses(
-                    self.average,
-                    self.prepared.examples(batch),
-                    torch.Generator().manual_seed(index),
-                )
+            examples = self.prepared.examples(batch)
+            noise = torch.Generator().manual_seed(index)
+            terms, _ = self.prepared.loss(self.average, examples, noise)
             for name, term in terms.items():
                 found.setdefault(name, []).append(float(term.mean()))
         mean = {name: float(np.mean(values)) for name, values in found.items()}

@@ -15,7 +15,7 @@ from vertebra.data.statistics import Scaling, fit_statistics
 from vertebra.data.windows import Batch, Windows
 from vertebra.nn.embeddings import split_words
 from vertebra.policy.acting import TrainedPolicy
-from vertebra.policy.losses import Examples
+from vertebra.policy.losses import Examples, losses, weighted_total
 from vertebra.policy.network import Given, Network
 from vertebra.policy.shape import Shape
 from vertebra.spec.seeds import seed_at
@@ -64,6 +64,14 @@ class Prepared:
     def noise(self, step: int) -> torch.Generator:
         """The noise source of one step; a function of the seed and the step alone."""
         return torch.Generator().manual_seed(seed_at(self.spec.seeds["noise"], "noise", step))
+
+    def loss(
+        self, network: Network, examples: Examples, generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Named losses [B] and their weighted total, in the precision of the training."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.spec.precision == "bf16"):
+            terms = losses(network, examples, generator)
+            return terms, weighted_total(terms, self.spec.recipe.weights)
 
 
 def prepare(spec: TrainSpec) -> Prepared:
