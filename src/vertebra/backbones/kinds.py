@@ -17,4 +17,17 @@ class Video:
     name: str = "mini-video"
 
 
-Backbone = VLM | Video
+@dataclass(frozen=True, kw_only=True)
+class Both:
+    """A vision-language model and a video model side by side."""
+
+    vlm: VLM = VLM()
+    video: Video = Video()
+
+    @property
+    def name(self) -> str:
+        """Both names."""
+        return f"{self.vlm.name} + {self.video.name}"
+
+
+Backbone = VLM | Video | Both

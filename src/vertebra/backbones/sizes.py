@@ -31,6 +31,11 @@ class Size:
             After minutes of training one step, the mean chunk, acts better than a sampled one
             (docs/experiments/first_light.md); large models keep the published number.
         draws: Independent noise draws of a chunk that share one prefix pass in training.
+        chunk: Actions in a chunk of a recipe that rolls; all of them are executed.
+        window: Most chunks of a rolling recipe's history, the present one included; also the
+            number of chunks in one training sample of it.
+        registers: Learned tokens of a recipe that has them.
+        candidates: Most candidates of a plan, or ``None`` for as many as the recipe says.
     """
 
     name: str
@@ -53,6 +58,10 @@ class Size:
     execute: int = 2
     action_steps: int | None = None
     draws: int = 4
+    chunk: int = 4
+    window: int = 2
+    registers: int = 4
+    candidates: int | None = None
 
 
 TINY = Size(

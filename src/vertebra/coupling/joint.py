@@ -1,27 +1,26 @@
 """Joint attention between experts, run from the table.
 
 A stream's queries meet exactly the keys of the streams it sees, so what the table forbids is not
-masked out but never computed. Keys and values are cached as values and passed in again.
+masked out but never computed; only reaches in chunk time, padding and copies become masks. Keys and
+values are kept as values and passed in again.
 
 Shape letters: B batch, L tokens, H heads, K head width, D width.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from vertebra.coupling.table import Joint
+from vertebra.coupling.table import Embed, Joint
 from vertebra.coupling.visibility import pair_mask
-from vertebra.nn.attention import attend
+from vertebra.nn.attention import attend, turned
 from vertebra.nn.blocks import ExpertLayer, Norm
 from vertebra.spec.streams import Reach
 
 HIDDEN = -1e9
-
-Cache = Mapping[str, tuple[tuple[Tensor, Tensor], ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,35 +36,119 @@ class ExpertSize:
     hidden: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Slot:
+    """Tokens of one stream that were read before.
+
+    Attributes:
+        pairs: Keys and values [B, H, L, K] in every layer.
+        times: Chunk time of each token [L], or ``None`` outside of chunk time.
+        padding: True where a token is real [B, L], or ``None`` when all are.
+    """
+
+    pairs: tuple[tuple[Tensor, Tensor], ...]
+    times: Tensor | None = None
+    padding: Tensor | None = None
+
+    @property
+    def length(self) -> int:
+        """Tokens."""
+        return self.pairs[0][0].shape[2]
+
+    def joined(self, later: "Slot") -> "Slot":
+        """These tokens and later ones of the same stream."""
+        pairs = tuple(
+            (torch.cat([k, k2], dim=2), torch.cat([v, v2], dim=2))
+            for (k, v), (k2, v2) in zip(self.pairs, later.pairs, strict=True)
+        )
+        times = None
+        if self.times is not None and later.times is not None:
+            times = torch.cat([self.times, later.times])
+        padding = None
+        if self.padding is not None or later.padding is not None:
+            padding = torch.cat([_real(self), _real(later)], dim=1)
+        return Slot(pairs=pairs, times=times, padding=padding)
+
+    def since(self, oldest: int) -> "Slot":
+        """The tokens whose chunk time is not below ``oldest``."""
+        if self.times is None or bool((self.times >= oldest).all()):
+            return self
+        kept = (self.times >= oldest).nonzero()[:, 0]
+        return Slot(
+            pairs=tuple((k[:, :, kept], v[:, :, kept]) for k, v in self.pairs),
+            times=self.times[kept],
+            padding=None if self.padding is None else self.padding[:, kept],
+        )
+
+    def rows(self, index: Tensor) -> "Slot":
+        """The same for some samples of the batch, in the order of ``index``."""
+        return replace(
+            self,
+            pairs=tuple((k[index], v[index]) for k, v in self.pairs),
+            padding=None if self.padding is None else self.padding[index],
+        )
+
+
+def _real(slot: Slot) -> Tensor:
+    if slot.padding is not None:
+        return slot.padding
+    key = slot.pairs[0][0]
+    return torch.ones(key.shape[0], key.shape[2], dtype=torch.bool, device=key.device)
+
+
+Cache = Mapping[str, Slot]
+
+
+def join_caches(first: Cache, later: Cache) -> dict[str, Slot]:
+    """Two caches as one; tokens of a stream that is in both stand behind one another."""
+    both = {name: first[name].joined(slot) for name, slot in later.items() if name in first}
+    return {**first, **later, **both}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Read:
     """What one pass gives.
 
     Attributes:
         last: For each stream with a complete last layer its normalised output [B, L, D].
-        tapped: For each stream its tokens before the last layer [B, L, D].
+        hidden: For each stream its tokens [B, L, D] before each layer, and after the last one where
+            that is complete.
         cache: For each stream its keys and values in every layer.
     """
 
     last: Mapping[str, Tensor]
-    tapped: Mapping[str, Tensor]
+    hidden: Mapping[str, tuple[Tensor, ...]]
     cache: Cache
 
+    def merged(self, later: "Read") -> "Read":
+        """This pass and a later one as one."""
+        return Read(
+            last={**self.last, **later.last},
+            hidden={**self.hidden, **later.hidden},
+            cache=join_caches(self.cache, later.cache),
+        )
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Seen:
-    """Which tokens exist, and where in chunk time they stand.
+    """What is known of the tokens of a pass beside their content.
 
     Attributes:
         padding: For each stream with padding a mask [B, L], True where a token is real.
-        times: For each stream with more than one chunk time the chunk time of each token [L].
+        times: For each stream in chunk time the chunk time of each token [L].
         copies: For each stream the number of independent copies that lie behind one another; a
             token sees only its own copy.
+        conditions: For each stream of an adaptive expert the condition [B, L, D] of its tokens.
+        window: How many chunk times back a token may look, its own included; ``None`` for all.
+        partial: Whether streams that are neither in the pass nor cached are left out.
     """
 
     padding: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     times: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     copies: Mapping[str, int] = field(default_factory=dict[str, int])
+    conditions: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    window: int | None = None
+    partial: bool = False
 
 
 class JointAttention(nn.Module):
@@ -98,6 +181,9 @@ class JointAttention(nn.Module):
         self.finishing = finishing
         self.depth = depth
         needed = {joint.experts[name] for name in finishing}
+        self.adaptive = frozenset(
+            joint.experts[name] for name, embed in joint.embed.items() if embed is Embed.ADAPTIVE
+        )
         self.experts = nn.ModuleDict()
         self.norms = nn.ModuleDict()
         for name in sorted(set(joint.experts.values())):
@@ -110,6 +196,7 @@ class JointAttention(nn.Module):
                     hidden=size.hidden,
                     context_width=context_width if joint.context else 0,
                     final=layer == depth - 1 and name not in needed,
+                    adaptive=name in self.adaptive,
                 )
                 for layer in range(depth)
             )
@@ -129,61 +216,71 @@ class JointAttention(nn.Module):
 
         Args:
             tokens: Stream name to tokens [B, L, D of its expert].
-            seen: Padding, chunk times and copies.
-            cache: Keys and values of streams that were read before.
+            seen: Padding, chunk times, copies and conditions.
+            cache: Keys and values that were read before.
             context: Context tokens [B, S, context_width], where the table has a context.
             context_bias: Bias [B, 1, 1, S] of the context's padding.
         """
         cache = cache or {}
         state = dict(tokens)
         kept: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in tokens}
+        hidden: dict[str, tuple[Tensor, ...]] = dict.fromkeys(tokens, ())
         biases = {name: self._bias(name, state, cache, seen) for name in tokens}
-        tapped: dict[str, Tensor] = {}
         for layer in range(self.depth):
-            final = layer == self.depth - 1
-            if final:
-                tapped = dict(state)
-            normed = {name: self._layer(name, layer).norm(x) for name, x in state.items()}
-            for name, x in normed.items():
-                kept[name].append(self._layer(name, layer).keys_values(x))
-            going_on = [name for name in state if not final or name in self.finishing]
+            hidden = {name: (*found, state[name]) for name, found in hidden.items()}
+            modulations: dict[str, tuple[Tensor, ...]] = {}
+            queries: dict[str, Tensor] = {}
+            going_on = [n for n in state if layer < self.depth - 1 or n in self.finishing]
+            for name, x in state.items():
+                block = self._layer(name, layer)
+                modulations[name] = block.modulation(seen.conditions.get(name))
+                normed = block.normed(x, modulations[name])
+                key, value = block.keys_values(normed)
+                if name in going_on:
+                    queries[name] = block.queries(normed)
+                if name in seen.times:
+                    key = turned(key, seen.times[name])
+                    if name in queries:
+                        queries[name] = turned(queries[name], seen.times[name])
+                kept[name].append((key, value))
             state = {
-                name: self._step(
-                    name,
-                    layer,
+                name: self._layer(name, layer).absorb(
                     state[name],
-                    normed[name],
-                    kept,
-                    cache,
-                    biases[name],
+                    self._attended(name, layer, queries[name], kept, cache, biases[name]),
                     context,
                     context_bias,
+                    modulations[name],
                 )
                 for name in going_on
             }
+        hidden |= {name: (*hidden[name], x) for name, x in state.items()}
         last = {name: self.norms[self.joint.experts[name]](x) for name, x in state.items()}
-        return Read(last=last, tapped=tapped, cache={n: tuple(pairs) for n, pairs in kept.items()})
+        slots = {
+            name: Slot(
+                pairs=tuple(pairs), times=seen.times.get(name), padding=seen.padding.get(name)
+            )
+            for name, pairs in kept.items()
+        }
+        return Read(last=last, hidden=hidden, cache=slots)
 
-    def _step(
+    def _attended(
         self,
         name: str,
         layer: int,
-        tokens: Tensor,
-        normed: Tensor,
+        query: Tensor,
         kept: Mapping[str, list[tuple[Tensor, Tensor]]],
         cache: Cache,
         bias: Tensor | None,
-        context: Tensor | None,
-        context_bias: Tensor | None,
     ) -> Tensor:
-        block = self._layer(name, layer)
-        pairs = [
-            kept[key][layer] if key in kept else cache[key][layer] for key in self.joint.sees[name]
-        ]
-        key = torch.cat([k for k, _ in pairs], dim=2)
-        value = torch.cat([v for _, v in pairs], dim=2)
-        attended = attend(block.queries(normed), key, value, bias)
-        return block.absorb(tokens, attended, context, context_bias)
+        pairs: list[tuple[Tensor, Tensor]] = []
+        for key in self.joint.sees[name]:
+            if key in cache:
+                pairs.append(cache[key].pairs[layer])
+            if key in kept:
+                pairs.append(kept[key][layer])
+        keys = torch.cat([k for k, _ in pairs], dim=2)
+        values = torch.cat([v for _, v in pairs], dim=2)
+        return attend(query, keys, values, bias)
 
     def _layer(self, name: str, layer: int) -> ExpertLayer:
         layers = cast("nn.ModuleList", self.experts[self.joint.experts[name]])
@@ -192,45 +289,61 @@ class JointAttention(nn.Module):
     def _bias(
         self, query: str, tokens: Mapping[str, Tensor], cache: Cache, seen: Seen
     ) -> Tensor | None:
+        """What is added to the scores of a stream's queries; ``None`` when all is visible."""
         parts: list[Tensor] = []
         hidden = False
-        length = tokens[query].shape[1]
+        length, device = tokens[query].shape[1], tokens[query].device
         for key, reach in self.joint.sees[query].items():
-            if key not in tokens and key not in cache:
+            sources: list[tuple[int, Tensor | None, Tensor | None, bool]] = []
+            if key in cache:
+                slot = cache[key]
+                sources.append((slot.length, slot.times, slot.padding, False))
+            if key in tokens:
+                known = seen.times.get(key), seen.padding.get(key)
+                sources.append((tokens[key].shape[1], *known, key == query))
+            if not sources and not seen.partial and reach is not Reach.PAST:
                 raise ValueError(
                     f"Stream '{query}' sees '{key}', which is neither in this pass nor cached: "
                     "read it first."
                 )
-            size = tokens[key].shape[1] if key in tokens else cache[key][0][0].shape[2]
-            visible = self._pair(query, key, reach, length, size, seen, tokens[query].device)
-            if key in seen.padding:
-                padding = seen.padding[key][:, None, None, :]
-                visible = padding if visible is None else visible & padding
-            hidden = hidden or visible is not None
-            full = torch.ones(1, 1, 1, size, dtype=torch.bool, device=tokens[query].device)
-            parts.append(full if visible is None else visible)
+            for size, times, padding, own in sources:
+                visible = self._in_reach(reach, seen, query, length, times, size, device)
+                if own and (copies := seen.copies.get(query, 1)) > 1:
+                    of = torch.arange(copies, device=device).repeat_interleave(length // copies)
+                    same = (of[:, None] == of[None, :])[None, None]
+                    visible = same if visible is None else visible & same
+                if padding is not None:
+                    real = padding[:, None, None, :]
+                    visible = real if visible is None else visible & real
+                hidden = hidden or visible is not None
+                full = torch.ones(1, 1, 1, size, dtype=torch.bool, device=device)
+                parts.append(full if visible is None else visible)
         if not hidden:
             return None
         batch = max(part.shape[0] for part in parts)
         rows = max(part.shape[2] for part in parts)
         visible = torch.cat([part.expand(batch, 1, rows, -1) for part in parts], dim=-1)
-        return torch.zeros(visible.shape, device=visible.device).masked_fill(~visible, HIDDEN)
+        return torch.zeros(visible.shape, device=device).masked_fill(~visible, HIDDEN)
 
     @staticmethod
-    def _pair(
-        query: str, key: str, reach: Reach, length: int, size: int, seen: Seen, device: torch.device
+    def _in_reach(
+        reach: Reach,
+        seen: Seen,
+        query: str,
+        length: int,
+        key_times: Tensor | None,
+        size: int,
+        device: torch.device,
     ) -> Tensor | None:
-        visible: Tensor | None = None
-        if reach is not Reach.ALL:
-            times = [
-                (seen.times[name] if name in seen.times else torch.zeros(n, dtype=torch.long))
-                for name, n in ((query, length), (key, size))
-            ]
-            mask = pair_mask(reach, times[0].numpy(), times[1].numpy())
-            visible = torch.as_tensor(mask, device=device)[None, None]
-        copies = seen.copies.get(query, 1)
-        if copies > 1 and key == query:
-            own = torch.arange(copies, device=device).repeat_interleave(length // copies)
-            same = (own[:, None] == own[None, :])[None, None]
-            visible = same if visible is None else visible & same
-        return visible
+        """Which keys lie within reach in chunk time [1, 1, L, S]; ``None`` when all do."""
+        asked, found = seen.times.get(query), key_times
+        if reach is Reach.ALL and seen.window is None:
+            return None
+        asked = torch.zeros(length) if asked is None else asked
+        found = torch.zeros(size) if found is None else found
+        mask = pair_mask(reach, asked.cpu().numpy(), found.cpu().numpy())
+        if seen.window is not None:
+            mask &= (found[None, :] > asked[:, None] - seen.window).cpu().numpy()
+        if mask.all():
+            return None
+        return torch.as_tensor(mask, device=device)[None, None]

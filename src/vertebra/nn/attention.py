@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+LONGEST_CHUNKS = 64.0
+"""Chunk times further apart than about this look alike to the slowest turning pair."""
+
 
 def attend(q_BHLK: Tensor, k_BHSK: Tensor, v_BHSK: Tensor, bias: Tensor | None) -> Tensor:
     """softmax(q k / sqrt(K) + bias) v.
@@ -40,3 +43,17 @@ def join_heads(x_BHLK: Tensor) -> Tensor:
     """[B, H, L, K] to [B, L, H * K]."""
     batch, heads, length, width = x_BHLK.shape
     return x_BHLK.transpose(1, 2).reshape(batch, length, heads * width)
+
+
+def turned(x_BHLK: Tensor, times_L: Tensor) -> Tensor:
+    """Queries or keys [B, H, L, K] turned by their chunk time, so that scores depend on its
+    difference only and cached keys stay right as time goes on.
+
+    Source: Su et al., arXiv:2104.09864 (rotary position embedding).
+    """
+    half = x_BHLK.shape[-1] // 2
+    rate = LONGEST_CHUNKS ** -(torch.arange(half, device=x_BHLK.device) / half)
+    angle = times_L.to(rate)[:, None] * rate
+    cosine, sine = angle.cos().to(x_BHLK.dtype), angle.sin().to(x_BHLK.dtype)
+    first, second = x_BHLK[..., :half], x_BHLK[..., half:]
+    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)

@@ -38,6 +38,9 @@ class ExpertLayer(nn.Module):
             the heads; 0 for none.
         final: Whether nothing but keys and values is ever needed from the last layer, so that the
             rest is not built.
+        adaptive: Whether a condition of the tokens (their flow time) shifts, scales and gates the
+            layer (adaRMS of openpi's pi0.5, AdaLN of diffusion transformers); it starts without
+            effect.
     """
 
     def __init__(
@@ -49,13 +52,19 @@ class ExpertLayer(nn.Module):
         hidden: int,
         context_width: int,
         final: bool,
+        adaptive: bool = False,
     ) -> None:
         super().__init__()
         inner = heads * head_width
         self.heads = heads
         self.final = final
+        self.adaptive = adaptive
         self.norm = Norm(width)
         self.kv = nn.Linear(width, 2 * inner, bias=False)
+        if adaptive:
+            self.modulate = nn.Linear(width, (2 if final else 6) * width)
+            nn.init.zeros_(self.modulate.weight)
+            nn.init.zeros_(self.modulate.bias)
         if final:
             return
         self.q = nn.Linear(width, inner, bias=False)
@@ -71,6 +80,21 @@ class ExpertLayer(nn.Module):
             self.cross_kv = nn.Linear(context_width, 2 * narrow, bias=False)
             self.cross_out = nn.Linear(narrow, width, bias=False)
 
+    def modulation(self, condition: Tensor | None) -> tuple[Tensor, ...]:
+        """Shift, scale (and for the MLP: gate, shift, scale, gate) of tokens, each [B, L, D].
+
+        Empty in a layer that is not adaptive.
+        """
+        if not self.adaptive:
+            return ()
+        if condition is None:
+            raise AssertionError("an adaptive layer needs a condition")
+        return self.modulate(F.silu(condition)).chunk(2 if self.final else 6, dim=-1)
+
+    def normed(self, tokens: Tensor, modulation: tuple[Tensor, ...]) -> Tensor:
+        """Normalised tokens, as the attention sees them."""
+        return _modulated(self.norm(tokens), modulation[:2])
+
     def keys_values(self, normed: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [B, H, L, K] of normalised tokens."""
         key, value = self.kv(normed).chunk(2, dim=-1)
@@ -81,10 +105,16 @@ class ExpertLayer(nn.Module):
         return split_heads(self.q(normed), self.heads)
 
     def absorb(
-        self, tokens: Tensor, attended_BHLK: Tensor, context: Tensor | None, bias: Tensor | None
+        self,
+        tokens: Tensor,
+        attended_BHLK: Tensor,
+        context: Tensor | None,
+        bias: Tensor | None,
+        modulation: tuple[Tensor, ...] = (),
     ) -> Tensor:
         """Add the attention result, then cross-attention, then the MLP."""
-        tokens = tokens + self.out(join_heads(attended_BHLK))
+        gates = (1.0 + modulation[2], 1.0 + modulation[5]) if modulation else (1.0, 1.0)
+        tokens = tokens + gates[0] * self.out(join_heads(attended_BHLK))
         if self.has_context:
             if context is None:
                 raise AssertionError("this expert was built with a context and got none")
@@ -93,4 +123,12 @@ class ExpertLayer(nn.Module):
             query = split_heads(self.cross_q(self.cross_norm(tokens)), heads)
             read = attend(query, split_heads(key, heads), split_heads(value, heads), bias)
             tokens = tokens + self.cross_out(join_heads(read))
-        return tokens + self.down(F.relu(self.up(self.mlp_norm(tokens))))
+        normed = _modulated(self.mlp_norm(tokens), modulation[3:5])
+        return tokens + gates[1] * self.down(F.relu(self.up(normed)))
+
+
+def _modulated(normed: Tensor, shift_scale: tuple[Tensor, ...]) -> Tensor:
+    if not shift_scale:
+        return normed
+    shift, scale = shift_scale
+    return normed * (1.0 + scale) + shift

@@ -42,6 +42,81 @@ class NoisyTokens(nn.Module):
         return self.out(F.silu(self.mix(torch.cat([value, time.to(value.dtype)], dim=-1))))
 
 
+class TimedTokens(nn.Module):
+    """Noisy vectors as tokens that do not say their flow time; it comes as their ``Condition``."""
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.value = nn.Linear(size, width)
+
+    def forward(self, noisy_BLC: Tensor, time_BL: Tensor) -> Tensor:
+        """[B, L, C] to tokens [B, L, D]; the times are not used here."""
+        return self.value(noisy_BLC)
+
+
+class Condition(nn.Module):
+    """Flow times as vectors.
+
+    Source: openpi pi0.py @ 15a9616 (pi0.5: the time goes through an MLP into adaRMS).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.mix = nn.Linear(width, width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, time_BL: Tensor) -> Tensor:
+        """Times [B, L] to [B, L, D]."""
+        waves = sinusoid(time_BL.reshape(-1), self.width).view(*time_BL.shape, self.width)
+        return self.out(F.silu(self.mix(waves.to(self.mix.weight.dtype))))
+
+
+BINS = 256
+"""Bins of a number that is said in words (openpi src/openpi/models/tokenizer.py @ 15a9616)."""
+BIN_RANGE = 3.0
+"""Normalised numbers beyond this many standard deviations share the outermost bins."""
+
+
+class Bins(nn.Module):
+    """Numbers as words: each is cut into 256 bins, and each number has rows of its own."""
+
+    def __init__(self, numbers: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(numbers * BINS, width)
+        self.register_buffer("first", BINS * torch.arange(numbers), persistent=False)
+
+    def forward(self, values_BN: Tensor) -> Tensor:
+        """Normalised numbers [B, N] to tokens [B, N, D]."""
+        share = (values_BN.float() / BIN_RANGE + 1.0) / 2.0
+        rows = (share * BINS).floor().clamp(0, BINS - 1).long()
+        return self.table(rows + self.first)
+
+
+def tiled(vectors_BLC: Tensor, tokens: int, width: int) -> Tensor:
+    """All numbers of [B, L, C], repeated until they fill a frame [B, tokens, width].
+
+    Source: cosmos-policy models/policy_text2world_model.py @ 18a2acc (latent frame injection).
+
+    Raises:
+        ValueError: When they do not fit into one frame.
+    """
+    flat = vectors_BLC.flatten(1)
+    found, room = flat.shape[1], tokens * width
+    if found > room:
+        raise ValueError(f"{found} numbers do not fit into one latent frame of {room}.")
+    return flat.repeat(1, -(-room // found))[:, :room].view(-1, tokens, width)
+
+
+def untiled(frame_BLC: Tensor, length: int, width: int) -> Tensor:
+    """The vectors [B, length, width] of a frame: the average over their repeats."""
+    flat, count = frame_BLC.flatten(1), length * width
+    place = torch.arange(flat.shape[1], device=flat.device) % count
+    total = flat.new_zeros(flat.shape[0], count).index_add(1, place, flat)
+    times = torch.bincount(place, minlength=count).to(flat)
+    return (total / times).view(-1, length, width)
+
+
 class PixelTokens(nn.Module):
     """A convolutional stem: one token for each ``stride`` x ``stride`` pixels of one camera.
 

@@ -27,22 +27,39 @@ def from_patches(patches_BLC: Tensor, px: int, patch: int) -> Tensor:
     return F.fold(patches_BLC.transpose(1, 2), px, patch, stride=patch)
 
 
-def changes(now_BHWC: Tensor, future_BFHWC: Tensor, px: int, patch: int) -> Tensor:
-    """Future frames as patch vectors of their change [B, F * tokens, C]."""
-    batch, frames = future_BFHWC.shape[:2]
+def base(now_BHWC: Tensor, px: int, absolute: bool) -> Tensor:
+    """What a change is measured against [B, 3, px, px]: the present frame, or plain grey."""
     now = shrink(now_BHWC, px)
+    return torch.full_like(now, 0.5) if absolute else now
+
+
+def changes(
+    now_BHWC: Tensor, future_BFHWC: Tensor, px: int, patch: int, *, absolute: bool = False
+) -> Tensor:
+    """Future frames as patch vectors of their change [B, F * tokens, C].
+
+    With ``absolute`` the present frame is not known when they are made: they are told against grey.
+    """
+    batch, frames = future_BFHWC.shape[:2]
     later = shrink(future_BFHWC.flatten(0, 1), px).view(batch, frames, 3, px, px)
-    change = (later - now[:, None]) / CHANGE_SCALE
+    change = (later - base(now_BHWC, px, absolute)[:, None]) / CHANGE_SCALE
     return to_patches(change.flatten(0, 1), patch).reshape(batch, -1, 3 * patch * patch)
 
 
 def imagined_frames(
-    now_BHWC: Tensor, patches_BLC: Tensor, frames: int, px: int, patch: int
+    now_BHWC: Tensor,
+    patches_BLC: Tensor,
+    frames: int,
+    px: int,
+    patch: int,
+    *,
+    absolute: bool = False,
 ) -> Tensor:
     """Patch vectors of changes back to pictures, uint8 [B, F, px, px, 3]."""
     batch = patches_BLC.shape[0]
     change = from_patches(
         patches_BLC.reshape(batch * frames, -1, 3 * patch * patch).float(), px, patch
     )
-    pixels = shrink(now_BHWC, px)[:, None] + CHANGE_SCALE * change.view(batch, frames, 3, px, px)
+    start = base(now_BHWC, px, absolute)[:, None]
+    pixels = start + CHANGE_SCALE * change.view(batch, frames, 3, px, px)
     return (pixels.clamp(0, 1) * 255.0).round().to(torch.uint8).permute(0, 1, 3, 4, 2)

@@ -1,96 +1,92 @@
 """The training losses of a recipe, one named term each, per sample."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from vertebra.coupling.joint import Read
+from vertebra.coupling.kinds import Head, Inverse
 from vertebra.flow.path import between, velocity
+from vertebra.flow.predictions import natural_scale
 from vertebra.flow.times import draw_times
-from vertebra.policy.frames import changes
-from vertebra.policy.network import (
-    PREDICTED_AS_DATA,
-    Given,
-    Network,
-    pointing_loss,
-    remaining,
-)
-from vertebra.spec.streams import Role
+from vertebra.flow.weights import weight_at
+from vertebra.policy.network import Network, Noisy, Scene
+from vertebra.policy.pointing import pointing_loss
+from vertebra.policy.targets import Examples, clean_vectors, joined
+from vertebra.spec.noise import SameAs, Times
+from vertebra.spec.streams import POINT, Role
 
 START_FRAMES = 5
 """Frames at the start of an episode that count twice in the loss of imagined frames."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Examples:
-    """One batch as tensors, normalised.
-
-    Attributes:
-        given: What the policy is shown.
-        actions: Normalised action chunks [B, horizon, A].
-        action_mask: True where an action label exists [B, horizon].
-        future: uint8 frames of the first camera [B, F, H, W, 3].
-        future_mask: True where the frame lies inside the episode [B, F].
-        points: Object and destination in the first camera [B, 2, 2], NaN where unknown.
-        frame: Frame inside the episode [B], from 0.
-    """
-
-    given: Given
-    actions: Tensor
-    action_mask: Tensor
-    future: Tensor
-    future_mask: Tensor
-    points: Tensor
-    frame: Tensor
-
-    @property
-    def count(self) -> int:
-        """Samples in the batch."""
-        return self.actions.shape[0]
-
-
-def losses(network: Network, examples: Examples, generator: torch.Generator) -> dict[str, Tensor]:
+def losses(
+    network: Network, samples: Sequence[Examples], generator: torch.Generator
+) -> dict[str, Tensor]:
     """Named loss terms, each [B]: one for each denoised stream, and ``pointing`` if it is trained.
 
     Args:
         network: The weights.
-        examples: The batch.
+        samples: The batch; one element for each chunk of a rolling recipe, oldest first.
         generator: Source of noise and flow times.
     """
-    joint, recipe = network.joint, network.shape.recipe
-    clean, masks = _targets(network, examples)
+    shape, recipe = network.shape, network.shape.recipe
+    count, chunks = samples[0].count, len(samples)
+    targets = {n: [clean_vectors(shape, n, one) for one in samples] for n in network.denoised}
+    clean = {name: joined([vectors for vectors, _ in found]) for name, found in targets.items()}
+    weights = {name: joined([weight for _, weight in found]) for name, found in targets.items()}
+    copies = {name: _copies(network, name) for name in recipe.noisy}
+    times = _times(network, count, chunks, copies, generator)
+    shown = _shown_clean(network, count, generator)
     noisy: dict[str, tuple[Tensor, Tensor]] = {}
     wanted: dict[str, Tensor] = {}
-    for name in network.denoised:
-        copies = _copies(network, name)
-        data = clean[name].repeat(1, copies, 1)
-        time = draw_times(recipe.times[name], examples.count * copies, generator)
-        time = time.view(examples.count, copies).to(data.device)
-        noise = torch.randn(data.shape, generator=generator, device=generator.device).to(
-            data.device
-        )
-        per_token = time.repeat_interleave(network.length(name), dim=1)[..., None]
-        noisy[name] = (between(noise, data, per_token), time)
+    for name in recipe.noisy:
+        data = clean[name].repeat(1, copies[name], 1)
+        weights[name] = weights[name].repeat(1, copies[name])
+        noise = _noise(data, generator)
+        if name in shown:
+            times[name] = torch.where(shown[name][:, None], 1.0, times[name])
+            weights[name] = weights[name] * ~shown[name][:, None]
+        noisy[name] = (between(noise, data, _per_token(network, name, times[name])), times[name])
         wanted[name] = velocity(noise, data)
-    for name in joint.named(Role.TEACHER):
-        data = clean[joint.stream(name).of]
-        noisy[name] = (data, torch.ones(examples.count, 1, device=data.device))
-    read, _ = network.read(examples.given, noisy)
+    for name in network.table.named(Role.TEACHER):
+        data = clean[network.table.stream(name).of]
+        time = torch.ones(count, chunks, device=data.device)
+        if name in recipe.noise:
+            time = _drawn(recipe.noise[name].times, count, chunks, generator).to(data.device)
+            noise = _noise(data, generator)
+            data = between(noise, data, _per_token(network, name, time))
+        noisy[name] = (data, time)
+    scenes = [network.scene(one.given) for one in _told(network, samples, generator)]
+    real = torch.stack([one.real for one in samples], dim=1) if chunks > 1 else None
+    read = network.look(scenes, noisy, real=real)
     predicted = network.velocities(read, noisy)
     terms: dict[str, Tensor] = {}
-    for name in network.denoised:
-        error = (predicted[name] - wanted[name]).square().mean(-1)
-        if name in PREDICTED_AS_DATA:
-            time = noisy[name][1].repeat_interleave(network.length(name), dim=1)
-            error = error * remaining(time).square()
-        terms[name] = _masked_mean(error, masks[name])
-        if name in PREDICTED_AS_DATA:
+    if isinstance(recipe.coupling, Head):
+        predicted |= _decoded(network, scenes[0], read, noisy, generator)
+    if isinstance(recipe.coupling, Inverse):
+        terms["action"] = _inferred(network, samples, clean, weights["action"])
+    if recipe.leapfrogs:
+        for name in recipe.noisy:  # the first chunk of a sample has no past to be made from
+            weights[name][:, : weights[name].shape[1] // chunks] = 0.0
+    for name in recipe.noisy:
+        process, time = recipe.noise[name], _per_token(network, name, noisy[name][1])
+        predicts = network.predicts(name)
+        error = (predicted[name] - wanted[name]) * natural_scale(predicts, time)
+        error = error.square().mean(-1) * weight_at(process.weighting, time, predicts)[..., 0]
+        terms[name] = _masked_mean(error, weights[name])
+        if name == "future":
             # Early on the words decide what will move; later the motion itself tells.
-            terms[name] = terms[name] * (1.0 + (examples.frame < START_FRAMES).float())
+            terms[name] = terms[name] * (1.0 + (samples[-1].frame < START_FRAMES).float())
     if network.shape.pointing:
-        scores, offsets = network.pointing(network.pixel_tokens(read))
-        terms["pointing"] = pointing_loss(scores, offsets, examples.points, network.grid)
+        parts = [
+            pointing_loss(*network.pointing(network.pixel_tokens(read, chunk)), one.points, network.grid)
+            * one.real
+            for chunk, one in enumerate(samples)
+        ]
+        terms["pointing"] = torch.stack(parts).mean(0)
     return terms
 
 
@@ -100,24 +96,125 @@ def weighted_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) ->
 
 
 def _copies(network: Network, name: str) -> int:
-    joint = network.joint
-    readers = [query for query, keys in joint.sees.items() if name in keys and query != name]
-    return network.shape.size.draws if name == "action" and not readers else 1
+    """How many noise draws of a chunk share one pass: several where nobody else reads it."""
+    rows = network.table.sees
+    readers = [query for query, keys in rows.items() if name in keys and query != name]
+    alone = name == "action" and not readers and not network.shape.recipe.rolling
+    return network.shape.size.draws if alone else 1
 
 
-def _targets(network: Network, examples: Examples) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    size = network.shape.size
-    clean = {"action": examples.actions}
-    masks = {"action": examples.action_mask.float().repeat(1, _copies(network, "action"))}
-    if "future" in network.denoised:
-        now = next(iter(examples.given.images.values()))
-        clean["future"] = changes(now, examples.future, size.future_px, size.future_patch)
-        tokens = (size.future_px // size.future_patch) ** 2
-        moving = clean["future"].square().mean(-1)
-        weight = 0.25 + moving / moving.mean().clamp(min=1e-4)
-        inside = examples.future_mask.float().repeat_interleave(tokens, dim=1)
-        masks["future"] = weight.clamp(max=8.0) * inside
-    return clean, masks
+def _times(
+    network: Network,
+    count: int,
+    chunks: int,
+    copies: Mapping[str, int],
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Flow times [B, chunks * copies] of all noisy streams."""
+    found: dict[str, Tensor] = {}
+    noise = network.shape.recipe.noise
+    for name, number in copies.items():
+        if not isinstance(noise[name].times, SameAs):
+            drawn = _drawn(noise[name].times, count, chunks * number, generator)
+            found[name] = drawn.to(network.device)
+    for name in copies:
+        if isinstance(times := noise[name].times, SameAs):
+            found[name] = found[times.stream]
+    return found
+
+
+def _drawn(times: Times, count: int, each: int, generator: torch.Generator) -> Tensor:
+    return draw_times(times, count * each, generator).view(count, each)
+
+
+def _noise(data: Tensor, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(data.shape, generator=generator, device=generator.device)
+    return noise.to(data.device)
+
+
+def _per_token(network: Network, name: str, time: Tensor) -> Tensor:
+    return time.repeat_interleave(network.shape.vectors(name)[0], dim=1)[..., None]
+
+
+def _shown_clean(
+    network: Network, count: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """For each stream that some training mode shows clean, in which samples it is [B]."""
+    modes = network.shape.recipe.modes
+    if not modes:
+        return {}
+    shares = torch.tensor([mode.share for mode in modes], device=generator.device)
+    drawn = torch.multinomial(shares, count, replacement=True, generator=generator)
+    drawn = drawn.to(network.device)
+    return {
+        name: torch.isin(
+            drawn,
+            torch.tensor([i for i, m in enumerate(modes) if name in m.clean], device=drawn.device),
+        )
+        for name in sorted({name for mode in modes for name in mode.clean})
+    }
+
+
+def _told(
+    network: Network, samples: Sequence[Examples], generator: torch.Generator
+) -> Sequence[Examples]:
+    """The batch, with the words of a share of it taken away."""
+    share = network.shape.recipe.text_dropout
+    if share == 0.0:
+        return samples
+    silent = torch.rand(samples[0].count, generator=generator, device=generator.device) < share
+    told: list[Examples] = []
+    for one in samples:
+        words = zip(one.given.instructions, silent.tolist(), strict=True)
+        heard = tuple("" if quiet else text for text, quiet in words)
+        told.append(replace(one, given=replace(one.given, instructions=heard)))
+    return told
+
+
+def _decoded(
+    network: Network,
+    scene: Scene,
+    read: Read,
+    noisy: Noisy,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """The head's velocity of the action."""
+    coupling = network.shape.recipe.coupling
+    assert isinstance(coupling, Head)
+    own = [name for name in coupling.reads.of if name in noisy]
+    noisy_own = [name for name in own if name in network.denoised]
+    shown = read
+    if noisy_own and coupling.reads.at_time is not None:
+        at = coupling.reads.at_time
+        fixed: dict[str, tuple[Tensor, Tensor]] = {}
+        for name in noisy_own:
+            value, time = noisy[name]
+            fresh = _noise(value, generator)
+            fixed[name] = (fresh, torch.full_like(time, at))
+        shown = read.merged(network.again(scene, fixed, _without(read.cache, noisy_own)))
+    point = network.pointed_at(read, scene) if POINT in coupling.head.experts else None
+    features = network.features(shown)
+    if not coupling.trained:
+        features = replace(features, tokens=features.tokens)
+    return network.decode(scene, features, point, {"action": noisy["action"]})
+
+
+def _inferred(
+    network: Network,
+    samples: Sequence[Examples],
+    clean: Mapping[str, Tensor],
+    weights: Tensor,
+) -> Tensor:
+    """Squared error of inverse dynamics on true frames [B]."""
+    futures = clean["future"].chunk(len(samples), dim=1)
+    nows = [next(iter(one.given.images.values())) for one in samples]
+    found = [network.inferred(now, part) for now, part in zip(nows, futures, strict=True)]
+    error = (joined(found).float() - clean["action"]).square().mean(-1)
+    return _masked_mean(error, weights)
+
+
+def _without(cache: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
+    return {name: slot for name, slot in cache.items() if name not in names}
 
 
 def _masked_mean(error_BL: Tensor, weight_BL: Tensor) -> Tensor:

@@ -1,44 +1,68 @@
 """A recipe's tables turned into weights: embeddings around joint attention."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from vertebra.coupling.joint import HIDDEN, Cache, ExpertSize, JointAttention, Read, Seen
-from vertebra.coupling.table import closure
-from vertebra.nn.embeddings import NoisyTokens, PixelTokens, Words
-from vertebra.policy.recipe import PIXEL_STREAMS, POINT
+from vertebra.coupling.joint import Cache, ExpertSize, JointAttention, Read, Seen, join_caches
+from vertebra.coupling.kinds import Head, Inverse
+from vertebra.coupling.table import Embed, closure
+from vertebra.flow.predictions import to_velocity
+from vertebra.nn.blocks import Norm
+from vertebra.nn.embeddings import Condition, NoisyTokens, PixelTokens, TimedTokens
+from vertebra.policy.frames import changes
+from vertebra.policy.inverse import InverseDynamics
+from vertebra.policy.pointing import Pointing, pointed_places
+from vertebra.policy.senses import Context, Given, Senses
 from vertebra.policy.shape import Shape
-from vertebra.spec.streams import Role
+from vertebra.spec.noise import Predicts
+from vertebra.spec.streams import POINT, Role
 
-PREDICTED_AS_DATA = frozenset({"future"})
-"""Denoised streams whose network output is the data, not the velocity."""
-SHORTEST = 0.05
-"""Smallest remaining flow time by which a prediction of data is divided."""
-
-
-def remaining(time: Tensor) -> Tensor:
-    """Flow time left until the data, kept away from zero."""
-    return (1.0 - time).clamp(min=SHORTEST)
+Noisy = Mapping[str, tuple[Tensor, Tensor]]
+"""Stream name to (vectors [B, n * L, C], flow times [B, n]) of n chunks or n independent copies."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """What is known when acting, as tensors.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scene:
+    """What all passes over one observation share.
 
     Attributes:
-        images: Camera name to uint8 [B, H, W, 3].
-        state: Normalised state, float [B, S].
-        instructions: B sentences.
+        given: The observation.
+        silent: Whether its words are withheld.
+        context: What the trunk reads by cross-attention.
+        again: Tokens of given streams that depend on noisy ones, so that every pass reads them.
     """
 
-    images: Mapping[str, Tensor]
-    state: Tensor
-    instructions: tuple[str, ...]
+    given: Given
+    silent: bool
+    context: Context | None
+    again: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Laid:
+    """Tokens of one pass: stream name to content [B, L, D], chunk times [L] and padding [B, L]."""
+
+    tokens: Mapping[str, Tensor]
+    times: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    padding: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def only(self, names: Collection[str]) -> "Laid":
+        """Some of the streams."""
+        parts = (self.tokens, self.times, self.padding)
+        kept = [{name: value for name, value in part.items() if name in names} for part in parts]
+        return Laid(tokens=kept[0], times=kept[1], padding=kept[2])
+
+    def beside(self, other: "Laid") -> "Laid":
+        """These streams and others."""
+        return Laid(
+            tokens={**self.tokens, **other.tokens},
+            times={**self.times, **other.times},
+            padding={**self.padding, **other.padding},
+        )
 
 
 class Network(nn.Module):
@@ -50,277 +74,326 @@ class Network(nn.Module):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        size, joint = shape.size, shape.recipe.coupling
+        recipe, size, coupling = shape.recipe, shape.size, shape.recipe.coupling
         self.shape = shape
-        self.joint = joint
-        widths = {name: self._expert_size(name) for name in sorted(set(joint.experts.values()))}
-        self.denoised = joint.named(Role.DENOISED)
+        self.table, self.trunk = recipe.table, recipe.trunk
+        experts = sorted({e for name, e in self.table.experts.items() if e != "inverse"})
+        sizes = {name: self._expert_size(name) for name in experts}
+        self.widths = {name: expert.width for name, expert in sizes.items()}
+        self.denoised = self.table.named(Role.DENOISED)
+        layers = {"depth": size.depth, "heads": size.heads, "head_width": size.head_width}
+        reads = coupling.reads.of if isinstance(coupling, Head) else ()
+        trunk_names = [stream.name for stream in self.trunk.streams]
         self.attention = JointAttention(
-            joint,
-            sizes=widths,
-            depth=size.depth,
-            heads=size.heads,
-            head_width=size.head_width,
-            finishing=self.denoised,
+            self.trunk,
+            sizes=sizes,
+            finishing=tuple(n for n in trunk_names if n in self.denoised or n in reads),
             context_width=size.trunk,
+            **layers,
         )
-        self.cameras = nn.ModuleDict(
-            {
-                camera.name: PixelTokens(
-                    height=camera.height,
-                    width_px=camera.width,
-                    stride=size.fine_stride if index == 0 else size.coarse_stride,
-                    width=size.trunk,
-                    channels=size.channels,
-                )
-                for index, camera in enumerate(shape.needs.cameras)
-            }
-        )
-        self.words = Words(shape.vocabulary, size.trunk)
-        state_width = size.trunk if "state" in joint.context else size.action
-        self.state = nn.Sequential(
-            nn.Linear(shape.state_dims, state_width), nn.SiLU(), nn.Linear(state_width, state_width)
-        )
+        self.senses = Senses(shape, self.widths)
         self.inputs = nn.ModuleDict()
         self.positions = nn.ParameterDict()
         self.outputs = nn.ModuleDict()
-        for name in (*self.denoised, *joint.named(Role.TEACHER)):
-            width = widths[joint.experts[name]].width
-            self.inputs[name] = NoisyTokens(self.channels(name), width)
-            self.positions[name] = nn.Parameter(0.02 * torch.randn(self.length(name), width))
-            if name in self.denoised:
-                self.outputs[name] = nn.Linear(width, self.channels(name))
-                nn.init.zeros_(self.outputs[name].weight)  # type: ignore[arg-type]
-                nn.init.zeros_(self.outputs[name].bias)  # type: ignore[arg-type]
+        for name in (*recipe.noisy, *self.table.named(Role.TEACHER)):
+            self._embed(name)
         if shape.pointing:
             self.pointing = Pointing(size.trunk)
-        self.points = POINT in joint.experts
-        self.late = frozenset(name for name in joint.sees if POINT in closure(joint, name))
+        self.points = POINT in self.table.experts
+        self.late = frozenset(n for n in self.trunk.sees if POINT in closure(self.trunk, n))
         if self.points:
+            told = (shape.state_dims if self.senses.has_state else 0) + 6
+            width = self.widths[self.table.experts[POINT]]
             self.point = nn.Sequential(
-                nn.Linear(shape.state_dims + 6, 2 * size.action),
-                nn.SiLU(),
-                nn.Linear(2 * size.action, size.action),
+                nn.Linear(told, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
             )
+        adaptive = set(self.attention.adaptive)
+        match coupling:
+            case Head(head=head):
+                self.head = JointAttention(
+                    head, sizes=sizes, finishing=("action",), context_width=size.trunk, **layers
+                )
+                channels = size.trunk * len(coupling.reads.depths)
+                self.feature_norm = Norm(channels)
+                self.feature_map = nn.Linear(channels, size.trunk)
+                adaptive |= self.head.adaptive
+            case Inverse(reads=read):
+                self.inverse = InverseDynamics(
+                    frames=len(shape.future_steps) + ("frame" in read),
+                    px=size.future_px,
+                    patch=size.future_patch,
+                    horizon=shape.horizon,
+                    dims=shape.action_dims,
+                    width=size.trunk,
+                )
+            case _:
+                pass
+        self.conditions = nn.ModuleDict({n: Condition(self.widths[n]) for n in sorted(adaptive)})
+
+    def _embed(self, name: str) -> None:
+        length, channels = self.shape.vectors(name)
+        width = self.widths[self.table.experts[name]]
+        adaptive = self.table.embed.get(name) is Embed.ADAPTIVE
+        self.inputs[name] = (TimedTokens if adaptive else NoisyTokens)(channels, width)
+        self.positions[name] = nn.Parameter(0.02 * torch.randn(length, width))
+        if name in self.denoised:
+            output = nn.Linear(width, channels)
+            nn.init.zeros_(output.weight)
+            nn.init.zeros_(output.bias)
+            self.outputs[name] = output
 
     def _expert_size(self, name: str) -> ExpertSize:
-        size, context = self.shape.size, bool(self.shape.recipe.coupling.context)
+        size, recipe = self.shape.size, self.shape.recipe
         match name:
             case "vlm":
                 return ExpertSize(width=size.trunk, hidden=size.vlm_hidden)
             case "video":
                 return ExpertSize(width=size.trunk, hidden=size.video_hidden)
             case "action":
-                hidden = size.action_hidden_context if context else size.action_hidden
+                crossing = bool(recipe.trunk.context) or isinstance(recipe.coupling, Head)
+                hidden = size.action_hidden_context if crossing else size.action_hidden
                 return ExpertSize(width=size.action, hidden=hidden)
             case _:
                 raise ValueError(f"No weights are known for expert '{name}': vlm, video or action.")
 
-    def channels(self, name: str) -> int:
-        """Length of one vector of a denoised stream or its teacher."""
-        size = self.shape.size
-        return self.shape.action_dims if name == "action" else 3 * size.future_patch**2
-
-    def length(self, name: str) -> int:
-        """Tokens of a denoised stream or its teacher (one copy)."""
-        size = self.shape.size
-        if name == "action":
-            return size.horizon
-        return len(size.future_steps) * (size.future_px // size.future_patch) ** 2
-
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.words.position.device
+        return self.senses.words.position.device
 
-    def embed_given(
-        self, given: Given
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor | None, Tensor | None]:
-        """Tokens, padding masks, context and the context's bias."""
-        silent = self.shape.recipe.blind
-        rows, words_mask = self.words.rows(
-            ("",) * len(given.instructions) if silent else given.instructions
-        )
-        text, state = self.words(rows), self.state(given.state)[:, None]
-        pixels = torch.cat([self.cameras[name](given.images[name]) for name in self.cameras], dim=1)
-        tokens: dict[str, Tensor] = {}
-        padding: dict[str, Tensor] = {}
-        for name in self.joint.named(Role.GIVEN):
-            if name in PIXEL_STREAMS:
-                tokens[name] = pixels
-            elif name == "text":
-                tokens[name] = text
-                if not bool(words_mask.all()):
-                    padding[name] = words_mask
-            elif name == "state":
-                tokens[name] = state
-        if not self.joint.context:
-            return tokens, padding, None, None
-        parts = {"text": (text, words_mask), "state": (state, torch.ones_like(words_mask[:, :1]))}
-        chosen = [parts[name] for name in self.joint.context]
-        joined = torch.cat([part.to(text.dtype) for part, _ in chosen], dim=1)
-        mask = torch.cat([part for _, part in chosen], dim=1)
-        bias = None
-        if not bool(mask.all()):
-            bias = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, HIDDEN)[
-                :, None, None
-            ]
-        return tokens, padding, joined, bias
+    def predicts(self, name: str) -> Predicts:
+        """What the output of a denoised stream means.
 
-    def embed_noisy(self, name: str, noisy: Tensor, time: Tensor) -> Tensor:
-        """Noisy vectors [B, copies * L, C] with one time a copy [B, copies] as tokens."""
-        length = self.length(name)
-        copies = noisy.shape[1] // length
-        per_token = time.repeat_interleave(length, dim=1)
-        return self.inputs[name](noisy, per_token) + self.positions[name].repeat(copies, 1)
-
-    def read(
-        self,
-        given: Given | None,
-        noisy: Mapping[str, tuple[Tensor, Tensor]],
-        *,
-        cache: Cache | None = None,
-        memory: "Memory | None" = None,
-    ) -> tuple[Read, "Memory"]:
-        """One pass over what is given (if anything) and over noisy streams with their times.
-
-        Args:
-            given: Inputs to embed, or ``None`` when they are in the cache already.
-            noisy: Stream name to (vectors [B, copies * L, C], times [B, copies]).
-            cache: Keys and values from earlier passes.
-            memory: Context and padding from the pass that read what is given.
-        """
-        tokens: dict[str, Tensor] = {}
-        if given is not None:
-            tokens, padding, context, bias = self.embed_given(given)
-            memory = Memory(padding=padding, context=context, context_bias=bias)
-        if memory is None:
-            raise AssertionError("a pass without `given` needs the memory of an earlier one")
-        copies: dict[str, int] = {}
-        for name, (value, time) in noisy.items():
-            tokens[name] = self.embed_noisy(name, value, time)
-            copies[name] = time.shape[1]
-        if given is None or not self.points:
-            return self._attend(tokens, copies, cache, memory), memory
-        early = {name: value for name, value in tokens.items() if name not in self.late}
-        first = self._attend(early, copies, cache, memory)
-        late = {name: value for name, value in tokens.items() if name in self.late}
-        late[POINT] = self.point(self.pointed_at(first, given.state))[:, None]
-        second = self._attend(late, copies, first.cache, memory)
-        merged = Read(
-            last={**first.last, **second.last},
-            tapped={**first.tapped, **second.tapped},
-            cache={**first.cache, **second.cache},
-        )
-        return merged, memory
-
-    def _attend(
-        self,
-        tokens: Mapping[str, Tensor],
-        copies: Mapping[str, int],
-        cache: Cache | None,
-        memory: "Memory",
-    ) -> Read:
-        return self.attention(
-            tokens,
-            seen=Seen(padding=memory.padding, copies=copies),
-            cache=cache,
-            context=memory.context,
-            context_bias=memory.context_bias,
-        )
-
-    def pointed_at(self, read: Read, state: Tensor) -> Tensor:
-        """State and the places of object and destination (x, y, certainty): [B, S + 6]."""
-        scores, offsets = self.pointing(self.pixel_tokens(read))
-        rows, columns = self.grid
-        chance = scores.float().softmax(-1)
-        index = torch.arange(rows * columns, device=scores.device)
-        centre = torch.stack([index % columns, index // columns], dim=-1) + 0.5
-        size = centre.new_tensor([columns, rows], dtype=torch.float32)
-        place = (centre + offsets.float()) / size * 2 - 1
-        mean = (chance[..., None] * place).sum(2)
-        seen = torch.cat([mean, chance.amax(-1, keepdim=True)], dim=-1).flatten(1)
-        return torch.cat([state, seen], dim=-1)
-
-    def velocities(
-        self, read: Read, noisy: Mapping[str, tuple[Tensor, Tensor]]
-    ) -> dict[str, Tensor]:
-        """Predicted velocity of every denoised stream that was read, float32.
-
-        Actions are predicted as velocities. Frames are predicted as data and converted, because a
-        patch holds more numbers than a token is wide, and noise would not fit through it.
+        Where one vector holds more numbers than a token is wide, noise would not fit through it:
+        then data are predicted, whatever the recipe says.
 
         Source: arXiv:2511.13720 (prediction of data where tokens are narrow).
+        """
+        _, channels = self.shape.vectors(name)
+        if channels > self.widths[self.table.experts[name]]:
+            return Predicts.DATA
+        return self.shape.recipe.noise[name].predicts
+
+    def scene(self, given: Given, *, silent: bool = False) -> Scene:
+        """What all passes over an observation share."""
+        recipe = self.shape.recipe
+        silent = silent or recipe.blind
+        own = [n for n in self.trunk.named(Role.GIVEN) if n not in recipe.prefix and n != POINT]
+        again, _ = self.senses.streams(given, own, silent)
+        context = self.senses.contexts(given, self.trunk.context, silent)
+        return Scene(given=given, silent=silent, context=context, again=again)
+
+    def look(
+        self,
+        scenes: Sequence[Scene],
+        noisy: Noisy,
+        *,
+        cache: Cache | None = None,
+        start: int = 0,
+        real: Tensor | None = None,
+    ) -> Read:
+        """One pass over what is given and over noisy streams beside it.
+
+        Args:
+            scenes: One for each chunk; one where nothing rolls.
+            noisy: Noisy streams and teachers with their flow times.
+            cache: What was read before.
+            start: Chunk time of the first scene.
+            real: Which chunks lie inside the episode [B, chunks]; all when left out.
+        """
+        laid = self._given(scenes, start, real).beside(self._noisy(noisy, start, real))
+        if POINT not in self.trunk.experts:
+            return self._attend(laid, noisy, scenes[0], cache)
+        # The pointing token is made of camera tokens: those are read before it. Where they look at
+        # what is noisy, a glance at the given streams alone comes first.
+        pixels = self.shape.recipe.pixels
+        glances = pixels in self.late
+        early = self.trunk.named(Role.GIVEN) if glances else set(self.trunk.sees) - self.late
+        first = self._attend(laid.only(early), noisy, scenes[0], cache, partial=glances)
+        points = [self.pointed_at(first, scene, chunk) for chunk, scene in enumerate(scenes)]
+        told = Laid(tokens={POINT: torch.cat(points, dim=1)})
+        told = self._timed(told, len(scenes), start, None if self._leaps else real)
+        if glances:
+            whole = self._attend(laid.beside(told), noisy, scenes[0], cache)
+            return replace(whole, hidden={**whole.hidden, pixels: first.hidden[pixels]})
+        late = laid.only(self.late).beside(told)
+        known = join_caches(cache or {}, first.cache)
+        return first.merged(self._attend(late, noisy, scenes[0], known))
+
+    def again(self, scene: Scene, noisy: Noisy, cache: Cache, *, at: int = 0) -> Read:
+        """One pass over noisy streams, or teachers, of one chunk; all else is in the cache."""
+        laid = Laid(tokens=scene.again).beside(self._noisy(noisy, at, None))
+        return self._attend(laid, noisy, scene, cache)
+
+    @property
+    def _leaps(self) -> bool:
+        return self.shape.recipe.leapfrogs
+
+    def _given(self, scenes: Sequence[Scene], start: int, real: Tensor | None) -> Laid:
+        names = [n for n in self.trunk.named(Role.GIVEN) if n != POINT]
+        parts = [self.senses.streams(scene.given, names, scene.silent) for scene in scenes]
+        tokens = {n: torch.cat([found[n] for found, _ in parts], dim=1) for n in names}
+        padding = {
+            n: torch.cat([masks[n] for _, masks in parts], dim=1) for n in names if n in parts[0][1]
+        }
+        laid = Laid(tokens=tokens, padding=padding)
+        # While leapfrogging, the frame before the first one is that first one: nothing had moved.
+        return self._timed(laid, len(scenes), start, None if self._leaps else real)
+
+    def _noisy(self, noisy: Noisy, start: int, real: Tensor | None) -> Laid:
+        laid = Laid(tokens={})
+        for name, (value, time) in noisy.items():
+            if name in self.trunk.experts:
+                one = Laid(tokens={name: self._tokens(name, value, time)})
+                laid = laid.beside(self._timed(one, time.shape[1], start, real))
+        return laid
+
+    def _tokens(self, name: str, value: Tensor, time: Tensor) -> Tensor:
+        length, _ = self.shape.vectors(name)
+        tokens = self.inputs[name](value, time.repeat_interleave(length, dim=1))
+        return tokens + self.positions[name].repeat(time.shape[1], 1)
+
+    def _timed(self, laid: Laid, chunks: int, start: int, real: Tensor | None) -> Laid:
+        """The same with chunk times, and what lies outside of the episode as padding."""
+        if not self.shape.recipe.rolling:
+            return laid
+        times: dict[str, Tensor] = {}
+        padding = dict(laid.padding)
+        for name, value in laid.tokens.items():
+            each = value.shape[1] // chunks
+            chunk = torch.arange(chunks, device=value.device)
+            times[name] = start + chunk.repeat_interleave(each)
+            if real is not None:
+                padding[name] = real.repeat_interleave(each, dim=1) & padding.get(
+                    name, torch.ones((), dtype=torch.bool, device=value.device)
+                )
+        return Laid(tokens=laid.tokens, times=times, padding=padding)
+
+    def _attend(
+        self, laid: Laid, noisy: Noisy, scene: Scene, cache: Cache | None, *, partial: bool = False
+    ) -> Read:
+        rolling = self.shape.recipe.rolling
+        seen = Seen(
+            padding=laid.padding,
+            times=laid.times,
+            copies={} if rolling else {n: noisy[n][1].shape[1] for n in laid.tokens if n in noisy},
+            conditions=self._conditions(self.attention, laid.tokens, noisy),
+            window=self.shape.chunks if rolling else None,
+            partial=partial,
+        )
+        context = scene.context
+        return self.attention(
+            laid.tokens,
+            seen=seen,
+            cache=cache,
+            context=None if context is None else context.tokens,
+            context_bias=None if context is None else context.bias,
+        )
+
+    def _conditions(
+        self, attention: JointAttention, tokens: Mapping[str, Tensor], noisy: Noisy
+    ) -> dict[str, Tensor]:
+        """Flow times as conditions for the tokens of adaptive experts; what is given is clean."""
+        found: dict[str, Tensor] = {}
+        for name, value in tokens.items():
+            expert = attention.joint.experts[name]
+            if expert not in attention.adaptive:
+                continue
+            time = torch.ones(value.shape[:2], device=value.device)
+            if name in noisy:
+                each = value.shape[1] // noisy[name][1].shape[1]
+                time = noisy[name][1].repeat_interleave(each, dim=1)
+            found[name] = self.conditions[expert](time)
+        return found
+
+    def velocities(self, read: Read, noisy: Noisy) -> dict[str, Tensor]:
+        """Predicted velocity of every noisy stream that was read to the end, float32.
 
         Args:
             read: What the pass gave.
-            noisy: What went in: stream name to (vectors [B, copies * L, C], times [B, copies]).
+            noisy: What went in.
         """
         found: dict[str, Tensor] = {}
-        for name in self.denoised:
-            if name not in read.last:
+        for name in self.shape.recipe.noisy:
+            if name not in read.last or name not in noisy:
                 continue
-            found[name] = self.outputs[name](read.last[name]).float()
-            if name in PREDICTED_AS_DATA:
-                value, time = noisy[name]
-                left = remaining(time.repeat_interleave(self.length(name), dim=1))[..., None]
-                found[name] = (found[name] - value) / left
+            value, time = noisy[name]
+            per_token = time.repeat_interleave(self.shape.vectors(name)[0], dim=1)[..., None]
+            output = self.outputs[name](read.last[name]).float()
+            found[name] = to_velocity(self.predicts(name), output, value, per_token)
         return found
 
-    def pixel_tokens(self, read: Read) -> Tensor:
+    def features(self, read: Read) -> Context:
+        """Hidden states of the trunk as the context of the head."""
+        reads = cast("Head", self.shape.recipe.coupling).reads
+        parts: list[Tensor] = []
+        masks: list[Tensor] = []
+        for name in reads.of:
+            layers = reads.layers(self.shape.size.depth)
+            states = torch.cat([read.hidden[name][layer] for layer in layers], dim=-1)
+            parts.append(self.feature_map(self.feature_norm(states)))
+            padding = read.cache[name].padding
+            real = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+            masks.append(real if padding is None else padding)
+        return Context(tokens=torch.cat(parts, dim=1), mask=torch.cat(masks, dim=1))
+
+    def decode(
+        self, scene: Scene, features: Context, point: Tensor | None, noisy: Noisy
+    ) -> dict[str, Tensor]:
+        """One pass of the head over what it is given and the noisy action: its velocity."""
+        head = self.head.joint
+        names = [n for n in head.named(Role.GIVEN) if n != POINT]
+        tokens, padding = self.senses.streams(scene.given, names, scene.silent)
+        if point is not None:
+            tokens[POINT] = point
+        value, time = noisy["action"]
+        tokens["action"] = self._tokens("action", value, time)
+        seen = Seen(
+            padding=padding,
+            copies={"action": time.shape[1]},
+            conditions=self._conditions(self.head, tokens, noisy),
+        )
+        own = self.senses.contexts(scene.given, head.context, scene.silent)
+        context = features.and_then(own)
+        read = self.head(tokens, seen=seen, context=context.tokens, context_bias=context.bias)
+        return self.velocities(read, {"action": noisy["action"]})
+
+    def inferred(self, now: Tensor, future: Tensor) -> Tensor:
+        """Actions that lead through frames, by inverse dynamics [B, horizon, A].
+
+        Args:
+            now: The present frame, uint8 [B, H, W, 3].
+            future: Patch vectors of the frames after it [B, F * tokens, C].
+        """
+        reads, size = cast("Inverse", self.shape.recipe.coupling).reads, self.shape.size
+        if "frame" in reads:
+            px, patch = size.future_px, size.future_patch
+            present = changes(now, now[:, None], px, patch, absolute=True)
+            future = torch.cat([present, future], dim=1)
+        return self.inverse(future)
+
+    def pointed_at(self, read: Read, scene: Scene, chunk: int = 0) -> Tensor:
+        """The pointing token [B, 1, D] of one chunk, read from its camera tokens."""
+        scores, offsets = self.pointing(self.pixel_tokens(read, chunk))
+        places = pointed_places(scores, offsets, self.grid)
+        if self.senses.has_state:
+            places = torch.cat([scene.given.state, places], dim=-1)
+        return self.point(places)[:, None]
+
+    def pixel_tokens(self, read: Read, chunk: int = 0) -> Tensor:
         """Tokens of the first camera before the last layer [B, rows * columns, D]."""
         rows, columns = self.grid
-        return read.tapped[self.shape.recipe.pixels][:, : rows * columns]
+        tokens = read.hidden[self.shape.recipe.pixels][self.shape.size.depth - 1]
+        each = sum(stem.rows * stem.columns for stem in self.eyes)
+        return tokens[:, chunk * each : chunk * each + rows * columns]
+
+    @property
+    def eyes(self) -> list[PixelTokens]:
+        """The stems of all cameras, in their order."""
+        stems = cast("nn.ModuleDict", self.senses.eyes[self.shape.recipe.pixels])
+        return [cast("PixelTokens", stem) for stem in stems.values()]
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of tokens of the first camera."""
-        first = cast("PixelTokens", next(iter(self.cameras.values())))
-        return first.rows, first.columns
-
-
-@dataclass(frozen=True, kw_only=True)
-class Memory:
-    """What later passes of the same observation need beside the cache."""
-
-    padding: Mapping[str, Tensor]
-    context: Tensor | None
-    context_bias: Tensor | None
-
-
-class Pointing(nn.Module):
-    """Where are the object and the destination of the instruction? One score and offset a patch."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.score = nn.Linear(width, 2)
-        self.offset = nn.Linear(width, 4)
-
-    def forward(self, tokens_BLD: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores [B, 2, L] and offsets in patches [B, 2, L, 2] for (object, destination)."""
-        batch, length, _ = tokens_BLD.shape
-        scores = self.score(tokens_BLD).transpose(1, 2)
-        offsets = self.offset(tokens_BLD).view(batch, length, 2, 2).transpose(1, 2)
-        return scores, offsets
-
-
-def pointing_loss(
-    scores_B2L: Tensor, offsets_B2LC: Tensor, wanted_B2C: Tensor, grid: tuple[int, int]
-) -> Tensor:
-    """Cross-entropy over patches plus an L1 offset at the right patch, [B].
-
-    Args:
-        scores_B2L: Scores of (object, destination) over the patches.
-        offsets_B2LC: Offsets from the patch centre, in patches.
-        wanted_B2C: (x, y) as fractions of the image; NaN where there is no target.
-        grid: Rows and columns of patches.
-    """
-    rows, columns = grid
-    known = wanted_B2C.isfinite().all(-1)
-    place = wanted_B2C.nan_to_num(0.5).clamp(0, 1 - 1e-6) * wanted_B2C.new_tensor([columns, rows])
-    patch = (place[..., 1].long() * columns + place[..., 0].long()).clamp(0, rows * columns - 1)
-    cross = F.cross_entropy(scores_B2L.float().flatten(0, 1), patch.flatten(), reduction="none")
-    at = offsets_B2LC.float().gather(2, patch[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
-    offset = (at - (place - place.floor() - 0.5)).abs().sum(-1)
-    per = (cross.view_as(known) + offset) * known
-    return per.sum(-1) / known.sum(-1).clamp(min=1)
+        return self.eyes[0].rows, self.eyes[0].columns

@@ -6,17 +6,35 @@ from types import MappingProxyType
 from typing import Any
 
 from vertebra.backbones.kinds import VLM, Backbone, Video
-from vertebra.coupling.table import Joint, closure, problems, skippable
-from vertebra.schedules.kinds import ActionOnly, Schedule, Together, VideoFirst
+from vertebra.coupling.kinds import Coupling, Head, Inverse, pixels_of, trunk_of, whole
+from vertebra.coupling.table import Joint, closure, present, skippable
+from vertebra.policy.legality import recipe_problems
+from vertebra.policy.process import Process
+from vertebra.schedules.kinds import (
+    ActionOnly,
+    Rolling,
+    Schedule,
+    Simple,
+    VideoFirst,
+    innermost,
+)
 from vertebra.spec.errors import IllegalRecipe
-from vertebra.spec.noise import BetaTimes, ShiftedUniform, Times
-from vertebra.spec.storage import to_plain
-from vertebra.spec.streams import Reach, Role, Stream, given
+from vertebra.spec.streams import POINT, Reach, Role, given
 
-RECIPE_VERSION = 1
 BLIND_SUFFIX = "+blind"
-PIXEL_STREAMS = ("image", "frame")
-POINT = "point"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """One way in which training samples are shown.
+
+    Attributes:
+        share: Relative frequency.
+        clean: Denoised streams that are shown clean instead of noisy, and bear no loss.
+    """
+
+    share: float
+    clean: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +47,11 @@ class Recipe:
         backbone: What the policy stands on.
         coupling: Who may look at whom.
         schedule: What is denoised when.
-        times: For each denoised stream, how flow times are drawn in training.
+        noise: For each denoised stream its noise process; also for a teacher that is shown noisy.
         weights: For each denoised stream, the weight of its loss.
+        modes: Ways in which training samples are shown; none means that all streams are noisy.
+        values: Names of the numbers in the stream ``value``, for scoring.
+        text_dropout: Share of training samples that are told nothing (for guidance).
         status: Evidence: sketch < maps < parity < loads < reproduces.
         blind: Whether text is replaced by a constant, in training and when acting.
 
@@ -41,17 +62,20 @@ class Recipe:
     name: str
     source: str
     backbone: Backbone
-    coupling: Joint
+    coupling: Coupling
     schedule: Schedule
-    times: Mapping[str, Times]
+    noise: Mapping[str, Process]
     weights: Mapping[str, float] = field(default_factory=dict[str, float])
+    modes: tuple[Mode, ...] = ()
+    values: tuple[str, ...] = ()
+    text_dropout: float = 0.0
     status: str = "sketch"
     blind: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "times", MappingProxyType(dict(self.times)))
+        object.__setattr__(self, "noise", MappingProxyType(dict(self.noise)))
         object.__setattr__(self, "weights", MappingProxyType(dict(self.weights)))
-        found = problems(self.coupling) + _schedule_problems(self)
+        found = recipe_problems(self)
         if found:
             raise IllegalRecipe(f"Recipe '{self.name}' is illegal:\n  - " + "\n  - ".join(found))
 
@@ -59,192 +83,124 @@ class Recipe:
         return hash((self.name, self.coupling, self.schedule))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (recipe_from_plain, (recipe_to_plain(self),))
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return (_recipe, ({**parts, "noise": dict(self.noise), "weights": dict(self.weights)},))
 
     @property
     def family(self) -> str:
-        """``vla`` or ``wam``, by the backbone."""
-        return "vla" if isinstance(self.backbone, VLM) else "wam"
+        """``vla``, ``wam`` or ``hybrid``, by the backbone."""
+        if isinstance(self.backbone, VLM):
+            return "vla"
+        return "wam" if isinstance(self.backbone, Video) else "hybrid"
+
+    @property
+    def table(self) -> Joint:
+        """One table over all streams, whatever the coupling."""
+        return whole(self.coupling)
+
+    @property
+    def trunk(self) -> Joint:
+        """The table of the backbone."""
+        return trunk_of(self.coupling)
+
+    @property
+    def plain_schedule(self) -> Simple:
+        """How one candidate of one chunk is made."""
+        return innermost(self.schedule)
+
+    @property
+    def rolling(self) -> bool:
+        """Whether a session remembers chunks."""
+        return isinstance(self.schedule, Rolling)
+
+    @property
+    def leapfrogs(self) -> bool:
+        """Whether a chunk is made while the one before it is executed."""
+        return isinstance(self.schedule, Rolling) and self.schedule.leapfrog
+
+    @property
+    def noisy(self) -> tuple[str, ...]:
+        """Denoised streams that are made from noise (an inverse dynamics model predicts actions)."""
+        denoised = self.table.named(Role.DENOISED)
+        inverse = isinstance(self.coupling, Inverse)
+        return tuple(name for name in denoised if not (inverse and name == "action"))
 
     @property
     def skips(self) -> frozenset[str]:
-        """Denoised streams that acting never needs (derived from ``sees``)."""
-        return skippable(self.coupling)
+        """Denoised streams that acting never needs to generate (derived from ``sees``)."""
+        table = self.table
+        if self.leapfrogs:
+            needed = closure(table, "action") | {
+                table.stream(name).of for name in closure(table, "action")
+            }
+            return frozenset(table.named(Role.DENOISED)) - needed
+        found = skippable(table)
+        if isinstance(self.coupling, Head):
+            read_noisy = set(self.coupling.reads.of) & set(table.named(Role.DENOISED))
+            return found | read_noisy
+        return found
 
     @property
     def generates(self) -> tuple[str, ...]:
         """Denoised streams that the schedule generates when acting."""
-        denoised = self.coupling.named(Role.DENOISED)
-        return ("action",) if isinstance(self.schedule, ActionOnly) else denoised
+        only = isinstance(self.plain_schedule, ActionOnly)
+        return ("action",) if only else self.table.named(Role.DENOISED)
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """Given streams that depend on nothing noisy: they are read once for each observation."""
+        joint, noisy = self.trunk, set(self.noisy)
+        return tuple(n for n in joint.named(Role.GIVEN) if not closure(joint, n) & noisy)
 
     @property
     def pixels(self) -> str:
         """Name of the given stream that holds the camera tokens."""
-        return next(name for name in self.coupling.named(Role.GIVEN) if name in PIXEL_STREAMS)
+        return pixels_of(self.coupling)
+
+    @property
+    def executes_all(self) -> bool:
+        """Whether the whole chunk is executed before the next look."""
+        plain = self.plain_schedule
+        return self.rolling or (isinstance(plain, VideoFirst) and plain.open_loop)
 
     def pointed(self) -> "Recipe":
-        """The same recipe whose action also reads where the instruction points to.
+        """The same recipe in which the action also reads where the instruction points to.
 
         A token tells the places of object and destination, as read from the camera tokens by a
-        head that is trained on pointing targets. It is added to both families alike when a pilot
-        uses such (privileged) targets, and to none when it does not.
+        head that is trained on pointing targets. It is added to all families alike when a pilot
+        uses such (privileged) targets, and to none when it does not. Before a separate inverse
+        dynamics model it is the imagined future that reads it: there the plan decides.
         """
-        if POINT in self.coupling.experts:
+        if POINT in self.table.experts:
             return self
-        joint = self.coupling
-        sees = {
-            **joint.sees,
-            POINT: {self.pixels: Reach.ALL, POINT: Reach.ALL},
-            "action": {**joint.sees["action"], POINT: Reach.ALL},
-        }
-        streams = (*joint.streams[:-1], given(POINT), joint.streams[-1])
-        return replace(
-            self,
-            coupling=Joint(
-                streams=streams,
-                sees=sees,
-                experts={**joint.experts, POINT: joint.experts["action"]},
-                context=joint.context,
-            ),
-        )
+        coupling, pixels = self.coupling, self.pixels
+        reach = Reach.SAME if self.trunk.chunked else Reach.ALL
+        told = Reach.PAST if self.leapfrogs else reach
+        rows = {"sees": {pixels: reach, POINT: reach}}
+        match coupling:
+            case Joint():
+                changed = coupling.with_stream(
+                    given(POINT), expert=coupling.experts["action"], seen_by={"action": told}, **rows
+                )
+            case Head(head=head):
+                own = head.with_stream(
+                    given(POINT),
+                    expert=head.experts["action"],
+                    sees={POINT: Reach.ALL},
+                    seen_by={"action": Reach.ALL},
+                )
+                changed = replace(coupling, head=own)
+            case Inverse(trunk=trunk):
+                own = trunk.with_stream(
+                    given(POINT), expert=trunk.experts["future"], seen_by={"future": told}, **rows
+                )
+                changed = replace(coupling, trunk=own)
+        return replace(self, coupling=changed)
 
     def blinded(self) -> "Recipe":
         """The trained-blind twin: equal in everything, but never told what to do."""
         return self if self.blind else replace(self, name=self.name + BLIND_SUFFIX, blind=True)
 
 
-def _schedule_problems(recipe: Recipe) -> list[str]:
-    joint, schedule = recipe.coupling, recipe.schedule
-    denoised = joint.named(Role.DENOISED)
-    found: list[str] = []
-    if "action" not in denoised:
-        return [f"no denoised stream is named 'action' (denoised: {list(denoised)})"]
-    found += [
-        f"denoised stream '{name}' has no time distribution"
-        for name in denoised
-        if name not in recipe.times
-    ]
-    found += [
-        f"times given for '{name}', which is not denoised"
-        for name in recipe.times
-        if name not in denoised
-    ]
-    found += [
-        f"loss weight given for '{name}', which is not denoised"
-        for name in recipe.weights
-        if name not in denoised
-    ]
-    if POINT in joint.experts:
-        found += [
-            f"'{name}' depends on '{POINT}', which is read from it"
-            for name in joint.named(Role.GIVEN)
-            if name in PIXEL_STREAMS and POINT in closure(joint, name)
-        ]
-    if any(_value(schedule, name) < 1 for name in ("steps", "video_steps")):
-        found.append(f"a schedule needs one step or more, found {schedule}")
-    unskippable = set(denoised) - {"action"} - recipe.skips
-    if isinstance(schedule, ActionOnly) and unskippable:
-        found.append(
-            f"schedule ActionOnly never generates {sorted(unskippable)}, but the action reads it "
-            f"(it depends on {sorted(closure(joint, 'action'))}): use Together or VideoFirst, or "
-            "take it out of what the action sees"
-        )
-    teachers_of = {joint.stream(name).of for name in joint.named(Role.TEACHER)}
-    if isinstance(schedule, Together) and teachers_of & set(closure_of_teachers(joint)):
-        found.append(
-            f"schedule Together never finishes {sorted(teachers_of)} before the action, but the "
-            "action reads its clean copy: use VideoFirst"
-        )
-    if isinstance(schedule, VideoFirst):
-        if not [name for name in denoised if name != "action"]:
-            found.append("schedule VideoFirst needs a denoised stream besides the action")
-        found += [
-            f"schedule VideoFirst generates '{name}' before the action, but it reads the action"
-            for name in denoised
-            if name != "action" and "action" in closure(joint, name)
-        ]
-    return found
-
-
-def closure_of_teachers(joint: Joint) -> tuple[str, ...]:
-    """Streams whose clean copies the action depends on."""
-    reached = closure(joint, "action")
-    return tuple(joint.stream(name).of for name in joint.named(Role.TEACHER) if name in reached)
-
-
-def _value(schedule: Schedule, name: str) -> int:
-    return int(getattr(schedule, name, 1))
-
-
-_KINDS: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (VLM, Video, ActionOnly, Together, VideoFirst, BetaTimes, ShiftedUniform)
-}
-
-
-def _tagged(value: Any) -> dict[str, Any]:
-    return {"kind": type(value).__name__, **to_plain(value)}
-
-
-def _untagged(plain: Mapping[str, Any]) -> Any:
-    kind = _KINDS.get(plain["kind"])
-    if kind is None:
-        raise ValueError(f"Unknown kind {plain['kind']!r} in a recipe; known are {sorted(_KINDS)}.")
-    return kind(**{key: value for key, value in plain.items() if key != "kind"})
-
-
-def recipe_to_plain(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as JSON values."""
-    joint = recipe.coupling
-    return {
-        "version": RECIPE_VERSION,
-        "name": recipe.name,
-        "source": recipe.source,
-        "status": recipe.status,
-        "blind": recipe.blind,
-        "backbone": _tagged(recipe.backbone),
-        "schedule": _tagged(recipe.schedule),
-        "times": {name: _tagged(times) for name, times in recipe.times.items()},
-        "weights": dict(recipe.weights),
-        "coupling": {
-            "streams": [to_plain(stream) for stream in joint.streams],
-            "sees": {
-                q: {k: str(reach) for k, reach in keys.items()} for q, keys in joint.sees.items()
-            },
-            "experts": dict(joint.experts),
-            "context": list(joint.context),
-        },
-    }
-
-
-def recipe_from_plain(plain: Mapping[str, Any]) -> Recipe:
-    """Read a recipe written by ``recipe_to_plain``.
-
-    Raises:
-        ValueError: On another version or an unknown kind.
-        IllegalRecipe: When it is not a legal recipe.
-    """
-    if plain.get("version") != RECIPE_VERSION:
-        raise ValueError(
-            f"Recipe has version {plain.get('version')!r}, this program reads {RECIPE_VERSION}."
-        )
-    coupling = plain["coupling"]
-    return Recipe(
-        name=plain["name"],
-        source=plain["source"],
-        status=plain["status"],
-        blind=plain["blind"],
-        backbone=_untagged(plain["backbone"]),
-        schedule=_untagged(plain["schedule"]),
-        times={name: _untagged(times) for name, times in plain["times"].items()},
-        weights=plain["weights"],
-        coupling=Joint(
-            streams=tuple(Stream(s["name"], Role(s["role"]), s["of"]) for s in coupling["streams"]),
-            sees={
-                query: {key: Reach(reach) for key, reach in keys.items()}
-                for query, keys in coupling["sees"].items()
-            },
-            experts=coupling["experts"],
-            context=tuple(coupling["context"]),
-        ),
-    )
+def _recipe(parts: Mapping[str, Any]) -> Recipe:
+    return Recipe(**parts)

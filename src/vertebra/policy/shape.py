@@ -3,19 +3,22 @@
 from dataclasses import dataclass, replace
 
 from vertebra.backbones.sizes import Size
-from vertebra.coupling.table import Joint
-from vertebra.policy.recipe import PIXEL_STREAMS, POINT, Recipe
-from vertebra.schedules.kinds import Schedule
+from vertebra.coupling.kinds import FEATURES
+from vertebra.coupling.table import Embed, Joint
+from vertebra.policy.recipe import Recipe
+from vertebra.schedules.kinds import Plan, Rolling, Schedule
 from vertebra.spec.action import ActionSpec
 from vertebra.spec.observation import ObservationSpec
-from vertebra.spec.streams import Reach, Role
+from vertebra.spec.streams import PIXEL_STREAMS, POINT, Role
 
+REGISTERS = "registers"
 MADE = {
-    Role.GIVEN: (*PIXEL_STREAMS, "text", "state", POINT),
-    Role.DENOISED: ("future", "action"),
+    Role.GIVEN: (*PIXEL_STREAMS, "text", "state", REGISTERS, POINT),
+    Role.DENOISED: ("future", "future_state", "value", "action"),
 }
-"""Streams for which there are tensors; teachers are copies of ``future``."""
-CONTEXTS = ("text", "state")
+"""Streams for which there are tensors; teachers are copies of ``future`` or ``action``."""
+COPIED = ("future", "action")
+CONTEXTS = ("text", "state", FEATURES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +45,13 @@ class Shape:
     pointing: bool
 
     def __post_init__(self) -> None:
-        found = _unmade(self.recipe.coupling)
-        if POINT in self.recipe.coupling.experts and not self.pointing:
+        found = _unmade(self.recipe.table)
+        if POINT in self.recipe.table.experts and not self.pointing:
             found.append(f"stream '{POINT}' needs a pointing head: set pointing")
         if not self.needs.cameras:
             found.append("there is no camera")
+        if self.chunks < 1 + self.recipe.leapfrogs:
+            found.append(f"size '{self.size.name}' has a window of {self.size.window} chunks")
         if found:
             raise ValueError(
                 f"No network can be built for recipe '{self.recipe.name}':\n  - "
@@ -55,9 +60,24 @@ class Shape:
 
     @property
     def schedule(self) -> Schedule:
-        """The recipe's schedule, with the action steps of this size."""
-        schedule, steps = self.recipe.schedule, self.size.action_steps
-        return schedule if steps is None else replace(schedule, steps=steps)
+        """The recipe's schedule, cut to this size: action steps, candidates, window."""
+        return self._cut(self.recipe.schedule)
+
+    def _cut(self, schedule: Schedule) -> Schedule:
+        match schedule:
+            case Rolling(inner=inner, window=window):
+                cut = self._cut(inner)
+                assert not isinstance(cut, Plan | Rolling)
+                return replace(schedule, inner=cut, window=min(window, self.size.window))
+            case Plan(inner=inner, candidates=candidates):
+                return replace(
+                    schedule,
+                    inner=self._cut(inner),
+                    candidates=min(candidates, self.size.candidates or candidates),
+                )
+            case _:
+                steps = self.size.action_steps
+                return schedule if steps is None else replace(schedule, steps=steps)
 
     @property
     def state_dims(self) -> int:
@@ -69,27 +89,100 @@ class Shape:
         """Length of an action vector."""
         return len(self.makes.dims)
 
+    @property
+    def chunks(self) -> int:
+        """Chunks in a training sample, and the longest history when acting."""
+        schedule = self.schedule
+        return schedule.window if isinstance(schedule, Rolling) else 1
 
-def _unmade(joint: Joint) -> list[str]:
+    @property
+    def horizon(self) -> int:
+        """Actions in a chunk."""
+        return self.size.chunk if self.recipe.rolling else self.size.horizon
+
+    @property
+    def execute(self) -> int:
+        """Actions executed before the next chunk."""
+        return self.horizon if self.recipe.executes_all else self.size.execute
+
+    @property
+    def future_steps(self) -> tuple[int, ...]:
+        """How many control steps after a chunk's start its imagined frames lie.
+
+        While leapfrogging the chunk's start itself has to be imagined.
+        """
+        if not self.recipe.rolling:
+            return self.size.future_steps
+        return (0, self.horizon) if self.recipe.leapfrogs else (self.horizon,)
+
+    @property
+    def frame_tokens(self) -> int:
+        """Tokens of one imagined frame."""
+        return (self.size.future_px // self.size.future_patch) ** 2
+
+    @property
+    def patch_numbers(self) -> int:
+        """Numbers in one patch of an imagined frame."""
+        return 3 * self.size.future_patch**2
+
+    def plain_vectors(self, name: str) -> tuple[int, int]:
+        """How many vectors of which length a stream holds in one chunk, before embedding."""
+        match name:
+            case "action":
+                return self.horizon, self.action_dims
+            case "future":
+                return len(self.future_steps) * self.frame_tokens, self.patch_numbers
+            case "future_state":
+                return len(self.future_steps), self.state_dims
+            case "value":
+                return 1, len(self.recipe.values)
+            case "state":
+                return 1, self.state_dims
+            case _:
+                raise ValueError(f"Stream '{name}' holds no vectors.")
+
+    def vectors(self, name: str) -> tuple[int, int]:
+        """How many vectors of which length a stream (or the teacher of one) holds as tokens."""
+        table = self.recipe.table
+        stream = table.stream(name)
+        if table.embed.get(name) is Embed.LATENT_FRAME:
+            return self.frame_tokens, self.patch_numbers
+        return self.plain_vectors(stream.of if stream.role is Role.TEACHER else name)
+
+
+def _unmade(table: Joint) -> list[str]:
     found = [
         f"{role} stream '{name}' is unknown, known are {known}"
         for role, known in MADE.items()
-        for name in joint.named(role)
+        for name in table.named(role)
         if name not in known
     ]
     found += [
-        f"teacher '{name}' copies '{joint.stream(name).of}', only 'future' can be copied"
-        for name in joint.named(Role.TEACHER)
-        if joint.stream(name).of != "future"
+        f"teacher '{name}' copies '{table.stream(name).of}', only {COPIED} can be copied"
+        for name in table.named(Role.TEACHER)
+        if table.stream(name).of not in COPIED
     ]
     found += [
         f"context '{name}' is unknown, known are {CONTEXTS}"
-        for name in joint.context
+        for name in table.context
         if name not in CONTEXTS
     ]
     return found + [
-        f"'{query}' sees '{key}' with reach {reach}, but all tokens share one chunk time: use ALL"
-        for query, keys in joint.sees.items()
-        for key, reach in keys.items()
-        if reach is not Reach.ALL
+        f"stream '{name}' cannot be embedded as {embed}"
+        for name, embed in table.embed.items()
+        if not _embeddable(table, name, embed)
     ]
+
+
+def _embeddable(table: Joint, name: str, embed: Embed) -> bool:
+    match embed:
+        case Embed.TOKENS:
+            return True
+        case Embed.WORDS:
+            return name == "state"
+        case Embed.LATENT_FRAME:
+            return name in ("state", "future_state", "value", "action")
+        case Embed.ADAPTIVE:
+            return table.stream(name).role is not Role.GIVEN
+
+

@@ -24,6 +24,7 @@ from dataclasses import replace
 
 from vertebra.backbones.kinds import Video
 from vertebra.coupling.table import Joint
+from vertebra.policy.process import Process
 from vertebra.policy.recipe import Recipe
 from vertebra.schedules.kinds import ActionOnly, Together, VideoFirst
 from vertebra.spec.noise import BetaTimes, ShiftedUniform
@@ -44,7 +45,10 @@ FAST_WAM = Recipe(
         context=("text", "state"),
     ),
     schedule=ActionOnly(steps=10),
-    times={"future": ShiftedUniform(shift=5.0), "action": BetaTimes(a=1.5, b=1.0, scale=0.999)},
+    noise={
+        "future": Process(times=ShiftedUniform(shift=5.0)),
+        "action": Process(times=BetaTimes(a=1.5, b=1.0, scale=0.999)),
+    },
 )
 
 FAST_WAM_JOINT = replace(

@@ -3,9 +3,10 @@
 Idea: The image and the instruction are read once as a prefix; a small expert turns noise into an
     action chunk while looking at the keys and values of the prefix in every layer.
 Source: arXiv:2410.24164; openpi src/openpi/models/pi0.py @ 15a9616 (blockwise mask, Beta(1.5, 1)
-    times).
+    times). PI0_RTC: arXiv:2506.07339.
 Reads: images and text (which see each other), the state, and the action chunk itself.
-Schedule: prefix cached, ten Euler steps on the action.
+Schedule: prefix cached, ten Euler steps on the action. PI0_RTC: the new chunk is in-painted from
+    what is being executed.
 Deviations: Time runs from noise (0) to data (1), openpi's runs the other way. The shipped mini
     backbone is trained from scratch, not PaliGemma. Several noise draws of the chunk share one
     prefix pass.
@@ -14,10 +15,13 @@ Cost: 1 prefix pass and 10 action passes a chunk.
 Status: sketch.
 """
 
+from dataclasses import replace
+
 from vertebra.backbones.kinds import VLM
 from vertebra.coupling.table import Joint
+from vertebra.policy.process import Process
 from vertebra.policy.recipe import Recipe
-from vertebra.schedules.kinds import ActionOnly
+from vertebra.schedules.kinds import ActionOnly, RealTimeChunking
 from vertebra.spec.noise import BetaTimes
 from vertebra.spec.streams import ALL, denoised, given
 
@@ -36,5 +40,12 @@ PI0 = Recipe(
         experts={"image": "vlm", "text": "vlm", "state": "action", "action": "action"},
     ),
     schedule=ActionOnly(steps=10),
-    times={"action": BetaTimes(a=1.5, b=1.0, scale=0.999)},
+    noise={"action": Process(times=BetaTimes(a=1.5, b=1.0, scale=0.999))},
+)
+
+PI0_RTC = replace(
+    PI0,
+    name="pi0-rtc",
+    source="arXiv:2506.07339",
+    schedule=ActionOnly(steps=10, chunking=RealTimeChunking(frozen=1, soft=3)),
 )

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+PIXEL_STREAMS = ("image", "frame")
+"""Given streams that hold camera tokens: ``image`` of a VLM, ``frame`` of a video model."""
+POINT = "point"
+"""The given stream that tells where the instruction points to, as read from camera tokens."""
+
 
 class Role(StrEnum):
     """What a stream is for."""
@@ -43,6 +48,9 @@ class Stream:
     name: str
     role: Role
     of: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "role", Role(self.role))
 
 
 def given(name: str) -> Stream:

@@ -1,0 +1,118 @@
+"""What each denoised stream should become: clean vectors and loss weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vertebra.coupling.table import Embed
+from vertebra.nn.embeddings import tiled
+from vertebra.policy.frames import changes
+from vertebra.policy.senses import Given
+from vertebra.policy.shape import Shape
+
+DISCOUNT = 0.99
+"""Discount of the return a control step (cosmos-policy, LIBERO)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Examples:
+    """One batch of windows as tensors, normalised.
+
+    Attributes:
+        given: What the policy is shown.
+        actions: Normalised action chunks [B, horizon, A].
+        action_mask: True where an action label exists [B, horizon].
+        future: uint8 frames of the first camera [B, F, H, W, 3].
+        future_mask: True where the frame lies inside the episode [B, F].
+        future_state: Normalised state at those frames [B, F, S].
+        points: Object and destination in the first camera [B, 2, 2], NaN where unknown.
+        frame: Frame inside the episode [B], from 0.
+        length: Frames of the episode [B].
+        real: True where the window lies inside the episode [B].
+    """
+
+    given: Given
+    actions: Tensor
+    action_mask: Tensor
+    future: Tensor
+    future_mask: Tensor
+    future_state: Tensor
+    points: Tensor
+    frame: Tensor
+    length: Tensor
+    real: Tensor
+
+    @property
+    def count(self) -> int:
+        """Samples in the batch."""
+        return self.actions.shape[0]
+
+
+def clean_vectors(shape: Shape, name: str, examples: Examples) -> tuple[Tensor, Tensor]:
+    """Clean vectors [B, L, C] of a denoised stream in one chunk, and their loss weights [B, L].
+
+    Weights are zero where the truth is not known.
+    """
+    size = shape.size
+    match name:
+        case "action":
+            clean, known = examples.actions, examples.action_mask.float()
+        case "future":
+            now = next(iter(examples.given.images.values()))
+            absolute = shape.recipe.leapfrogs
+            clean = changes(
+                now, examples.future, size.future_px, size.future_patch, absolute=absolute
+            )
+            moving = clean.square().mean(-1)
+            weight = (0.25 + moving / moving.mean().clamp(min=1e-4)).clamp(max=8.0)
+            inside = examples.future_mask.float().repeat_interleave(shape.frame_tokens, dim=1)
+            return clean, weight * inside * examples.real[:, None]
+        case "future_state":
+            clean, known = examples.future_state, examples.future_mask.float()
+        case "value":
+            clean = torch.stack(
+                [_value(shape, value, examples) for value in shape.recipe.values], dim=-1
+            )[:, None]
+            known = clean.isfinite().float().mean(-1)
+            clean = clean.nan_to_num()
+        case _:
+            raise ValueError(f"Nothing is known of stream '{name}'.")
+    known = known * examples.real[:, None]
+    if shape.recipe.table.embed.get(name) is Embed.LATENT_FRAME:
+        length, channels = shape.vectors(name)
+        spread = known[..., None].expand(clean.shape)
+        return tiled(clean, length, channels), tiled(spread, length, channels).mean(-1)
+    return clean, known
+
+
+def value_known(shape: Shape) -> tuple[bool, ...]:
+    """Which numbers of the stream ``value`` demonstrations can teach."""
+    return tuple(name != "risk" for name in shape.recipe.values)
+
+
+def _value(shape: Shape, name: str, examples: Examples) -> Tensor:
+    """One number a sample [B]; NaN where nothing is known.
+
+    A demonstration is taken to end in success. ``return``: discounted steps to its end.
+    ``progress``: share of the episode that passes in this chunk. ``success``: whether it ends
+    within the chunk. ``risk``: chance of failure, which only data with failures can teach.
+    """
+    left = (examples.length - 1 - examples.frame).float()
+    match name:
+        case "return":
+            return DISCOUNT**left
+        case "progress":
+            return left.clamp(max=shape.horizon) / examples.length
+        case "success":
+            return (left <= shape.horizon).float()
+        case "risk":
+            return torch.full_like(left, torch.nan)
+        case _:
+            raise ValueError(f"No value is named '{name}': return, progress, success or risk.")
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Chunks behind one another."""
+    return torch.cat(list(parts), dim=1) if len(parts) > 1 else parts[0]

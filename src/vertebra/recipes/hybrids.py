@@ -1,0 +1,82 @@
+"""Hybrids: a vision-language model and a video model in one attention.
+
+Idea: MOTUS: language model, video model and action expert share attention in every layer; flow times
+    of video and action are independent, so one set of weights is policy, world model, inverse
+    dynamics and video generator at once (UniDiffuser). MOTUS_VLA: the same weights as a policy
+    alone: the future stays pure noise, which means "not known". VLM_WAM: Fast-WAM whose words come
+    from a language model that looks at the scene.
+Source: MOTUS: arXiv:2512.13030; thu-ml/Motus. VLM_WAM: ours, after arXiv:2603.16666 and pi0.
+Reads: MOTUS: language model, frame, noisy future. VLM_WAM: language model and first frame.
+Schedule: MOTUS: video and action together, ten steps. MOTUS_VLA and VLM_WAM: the action alone.
+Deviations: MOTUS: no latent actions from optical flow, no three-stage pre-training.
+Expected: no published number is claimed at mini size.
+Cost: MOTUS 1 prefix pass and 10 joint passes; the others 1 and 10 action passes a chunk.
+Status: sketch.
+"""
+
+from dataclasses import replace
+
+from vertebra.backbones.kinds import Both
+from vertebra.coupling.table import Joint
+from vertebra.policy.process import Process
+from vertebra.policy.recipe import Recipe
+from vertebra.schedules.kinds import ActionOnly, Together
+from vertebra.spec.noise import BetaTimes, ShiftedUniform
+from vertebra.spec.streams import ALL, denoised, given
+
+WORDS = {"image": ALL, "text": ALL}
+SCENE = {**WORDS, "frame": ALL}
+EVERYTHING = {**SCENE, "future": ALL, "state": ALL, "action": ALL}
+
+MOTUS = Recipe(
+    name="motus",
+    source="arXiv:2512.13030",
+    backbone=Both(),
+    coupling=Joint(
+        streams=(
+            given("image"),
+            given("text"),
+            given("frame"),
+            given("state"),
+            denoised("future"),
+            denoised("action"),
+        ),
+        sees={
+            "image": WORDS,
+            "text": WORDS,
+            "frame": SCENE,
+            "state": {"state": ALL},
+            "future": EVERYTHING,
+            "action": EVERYTHING,
+        },
+        experts={
+            "image": "vlm",
+            "text": "vlm",
+            "frame": "video",
+            "future": "video",
+            "state": "action",
+            "action": "action",
+        },
+    ),
+    schedule=Together(steps=10),
+    noise={
+        "future": Process(times=ShiftedUniform(shift=1.0)),
+        "action": Process(times=ShiftedUniform(shift=1.0)),
+    },
+)
+
+MOTUS_VLA = replace(MOTUS, name="motus-vla", schedule=ActionOnly(steps=10, marginal=("future",)))
+
+VLM_WAM = replace(
+    MOTUS,
+    name="vlm-wam",
+    source="hybrid of arXiv:2603.16666 and arXiv:2410.24164",
+    coupling=MOTUS.coupling.with_sight("future", **SCENE, future=ALL).with_sight(
+        "action", **SCENE, state=ALL, action=ALL
+    ),
+    schedule=ActionOnly(steps=10),
+    noise={
+        "future": Process(times=ShiftedUniform(shift=5.0)),
+        "action": Process(times=BetaTimes(a=1.5, b=1.0, scale=0.999)),
+    },
+)
