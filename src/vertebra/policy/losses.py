@@ -7,15 +7,10 @@ import torch
 from torch import Tensor
 
 from vertebra.flow.path import between, velocity
+from vertebra.flow.predictions import remaining
 from vertebra.flow.times import draw_times
 from vertebra.policy.frames import changes
-from vertebra.policy.network import (
-    PREDICTED_AS_DATA,
-    Given,
-    Network,
-    pointing_loss,
-    remaining,
-)
+from vertebra.policy.network import PREDICTED_AS_DATA, Given, Network, pointing_loss
 from vertebra.spec.streams import Role
 
 START_FRAMES = 5

@@ -10,20 +10,15 @@ from torch.nn import functional as F
 
 from vertebra.coupling.joint import HIDDEN, Cache, ExpertSize, JointAttention, Read, Seen
 from vertebra.coupling.table import closure
+from vertebra.flow.predictions import to_velocity
 from vertebra.nn.embeddings import NoisyTokens, PixelTokens, Words
 from vertebra.policy.recipe import PIXEL_STREAMS, POINT
 from vertebra.policy.shape import Shape
+from vertebra.spec.noise import Predicts
 from vertebra.spec.streams import Role
 
 PREDICTED_AS_DATA = frozenset({"future"})
 """Denoised streams whose network output is the data, not the velocity."""
-SHORTEST = 0.05
-"""Smallest remaining flow time by which a prediction of data is divided."""
-
-
-def remaining(time: Tensor) -> Tensor:
-    """Flow time left until the data, kept away from zero."""
-    return (1.0 - time).clamp(min=SHORTEST)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,8 +258,8 @@ class Network(nn.Module):
             found[name] = self.outputs[name](read.last[name]).float()
             if name in PREDICTED_AS_DATA:
                 value, time = noisy[name]
-                left = remaining(time.repeat_interleave(self.length(name), dim=1))[..., None]
-                found[name] = (found[name] - value) / left
+                per_token = time.repeat_interleave(self.length(name), dim=1)[..., None]
+                found[name] = to_velocity(Predicts.DATA, found[name], value, per_token)
         return found
 
     def pixel_tokens(self, read: Read) -> Tensor:

@@ -1,15 +1,15 @@
 """A recipe: a policy as data. Backbone x coupling x schedule, and how it is trained."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from vertebra.backbones.kinds import VLM, Backbone, Video
 from vertebra.coupling.table import Joint, closure, problems, skippable
 from vertebra.schedules.kinds import ActionOnly, Schedule, Together, VideoFirst
 from vertebra.spec.errors import IllegalRecipe
-from vertebra.spec.noise import BetaTimes, ShiftedUniform, Times
+from vertebra.spec.noise import Times
 from vertebra.spec.storage import to_plain
 from vertebra.spec.streams import Reach, Role, Stream, given
 
@@ -177,20 +177,22 @@ def _value(schedule: Schedule, name: str) -> int:
 
 
 _KINDS: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (VLM, Video, ActionOnly, Together, VideoFirst, BetaTimes, ShiftedUniform)
+    kind.__name__: kind for kind in (VLM, Video, ActionOnly, Together, VideoFirst, *get_args(Times))
 }
 
 
 def _tagged(value: Any) -> dict[str, Any]:
-    return {"kind": type(value).__name__, **to_plain(value)}
+    parts = {one.name: getattr(value, one.name) for one in fields(value)}
+    plain = {name: _tagged(p) if is_dataclass(p) else to_plain(p) for name, p in parts.items()}
+    return {"kind": type(value).__name__, **plain}
 
 
 def _untagged(plain: Mapping[str, Any]) -> Any:
     kind = _KINDS.get(plain["kind"])
     if kind is None:
         raise ValueError(f"Unknown kind {plain['kind']!r} in a recipe; known are {sorted(_KINDS)}.")
-    return kind(**{key: value for key, value in plain.items() if key != "kind"})
+    parts = {key: value for key, value in plain.items() if key != "kind"}
+    return kind(**{k: _untagged(v) if isinstance(v, Mapping) else v for k, v in parts.items()})
 
 
 def recipe_to_plain(recipe: Recipe) -> dict[str, Any]:
