@@ -20,6 +20,8 @@ COMMANDS = (
     "recipes",
     "report",
     "verdict",
+    "audit",
+    "audit report",
 )
 
 

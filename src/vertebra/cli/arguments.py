@@ -167,6 +167,34 @@ class Data:
     command: DataCommand
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditReportCommand:
+    """Recompute every number of a pilot from its records and its locked plan.
+
+    Finds what was edited, dropped, exchanged or left over; exit code 1 when there is something.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Directory of the pilot."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+AuditCommand = Annotated[
+    Annotated[AuditReportCommand, tyro.conf.subcommand("report")]
+    # One command alone would not be a subcommand; this stands for those to come.
+    | Annotated[None, tyro.conf.Suppress],
+    tyro.conf.subcommand("audit"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """Check a run against its own records."""
+
+    command: AuditCommand
+
+
 Command = (
     Annotated[PilotCommand, tyro.conf.subcommand("pilot")]
     | Annotated[JobCommand, tyro.conf.subcommand("job")]
@@ -174,4 +202,5 @@ Command = (
     | Annotated[RecipesCommand, tyro.conf.subcommand("recipes")]
     | Annotated[ReportCommand, tyro.conf.subcommand("report")]
     | Annotated[VerdictCommand, tyro.conf.subcommand("verdict")]
+    | Annotated[Audit, tyro.conf.subcommand("audit")]
 )

@@ -9,7 +9,7 @@ from typing import Any
 import tyro
 
 from vertebra import __version__
-from vertebra.cli import arguments, data, reading
+from vertebra.cli import arguments, audit, data, reading
 from vertebra.cli.pilot import carry_out_job, run_pilot_command
 from vertebra.spec.errors import MissingExtra
 
@@ -30,6 +30,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.RecipesCommand: reading.recipes,
     arguments.ReportCommand: reading.report,
     arguments.VerdictCommand: reading.verdict,
+    arguments.AuditReportCommand: audit.report,
 }
 
 
@@ -56,7 +57,8 @@ def run(words: list[str]) -> int:
         args=words,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
-    command = command.command if isinstance(command, arguments.Data) else command
+    if isinstance(command, arguments.Data | arguments.Audit):
+        command = command.command
     try:
         return _COMMANDS[type(command)](command)
     except BrokenPipeError:

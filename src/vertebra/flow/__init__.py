@@ -1,1 +1,1 @@
-"""Flow matching as nouns: path, times, solver. Time 0 is noise and time 1 is data, everywhere."""
+"""Flow matching as nouns: path, times, predictions, weights, grids, solver. Time 0 is noise."""

@@ -4,6 +4,7 @@ Layout::
 
     OUT/plan.json                    the locked plan, with its hash
     OUT/split.json                   which demonstrations and scenes are used for what, with hashes
+    OUT/episodes.json                every planned episode; the plan holds the hash of the lists
     OUT/environment.json             command, packages, commit, processor
     OUT/jobs/<id>/job.json           one training and its evaluation
     OUT/jobs/<id>/training.jsonl     losses
@@ -95,6 +96,11 @@ class RunDirectory:
     def split(self) -> Path:
         """Which demonstrations and scenes are used for what."""
         return self.root / "split.json"
+
+    @property
+    def episodes(self) -> Path:
+        """Every planned episode."""
+        return self.root / "episodes.json"
 
     @property
     def facts(self) -> Path:

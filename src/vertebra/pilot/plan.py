@@ -125,6 +125,8 @@ class PilotPlan:
         samples: Training windows of every arm.
         precision: ``bf16`` or ``fp32``, the same for every arm.
         checkpoint_every: Steps between checkpoints.
+        episodes: Hashes of the lists of planned episodes (``largest``, ``fewer``, ``reference``);
+            empty without a simulator.
         data: Facts about the recordings; not hashed.
         calibration: What was measured before locking; not hashed.
     """
@@ -135,6 +137,7 @@ class PilotPlan:
     samples: int
     precision: str
     checkpoint_every: int
+    episodes: Mapping[str, str] = field(default_factory=dict[str, str])
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     calibration: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -145,7 +148,10 @@ class PilotPlan:
 
     def _plain(self) -> dict[str, Any]:
         question = self.question
+        # Plans of earlier versions have no hashes of episodes, and keep the hash they had.
+        episodes = {"episodes": dict(self.episodes)} if self.episodes else {}
         return {
+            **episodes,
             "version": PLAN_VERSION,
             "arms": [
                 {
@@ -207,6 +213,7 @@ _HASHED = frozenset(
         "privileged",
         "environment",
         "evaluation",
+        "episodes",
         "root_seed",
         "data_hash",
     }
@@ -231,6 +238,7 @@ def plan_from_plain(plain: Mapping[str, Any]) -> PilotPlan:
         samples=plain["samples"],
         precision=plain["precision"],
         checkpoint_every=plain["checkpoint_every"],
+        episodes=plain.get("episodes", {}),
         data=plain["data"],
         calibration=plain["calibration"],
     )

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from vertebra.data.cache import FrameCache
-from vertebra.evaluate.plan import Draw
+from vertebra.evaluate.plan import Draw, plan_draws
 from vertebra.pilot import budget
 from vertebra.pilot.budget import Cost, Forecast
+from vertebra.pilot.evidence import EPISODES_VERSION, planned_episodes
 from vertebra.pilot.execute import Failure, Happened, execute
 from vertebra.pilot.facts import machine, software
 from vertebra.pilot.grid import Cell
@@ -39,7 +40,7 @@ from vertebra.pilot.prepare import facts_of
 from vertebra.pilot.remaining import Remaining
 from vertebra.pilot.worlds import make_environment
 from vertebra.spec.seeds import SeedTree
-from vertebra.spec.storage import read_json, write_json
+from vertebra.spec.storage import digest, read_json, write_json
 
 REHEARSED_SCENES = 4
 COMMAND = (sys.executable, "-m", "vertebra.cli", "job", "--attached")
@@ -151,11 +152,7 @@ def _locked_plan(setting: Setting, run: RunDirectory) -> PilotPlan:
         question, costs, workers=setting.workers, extra_s=_extra_s(setting, costs)
     )
     steps = samples // question.batch_size
-    name = None
-    if question.environment is not None:
-        environment = setting.make_environment(question.environment)
-        name = environment.name
-        environment.close()
+    name, episodes = _episodes(setting)
     plan = PilotPlan(
         question=question,
         environment=name,
@@ -163,15 +160,38 @@ def _locked_plan(setting: Setting, run: RunDirectory) -> PilotPlan:
         samples=samples,
         precision=budget.precision_of(question, costs),
         checkpoint_every=max(10, -(-steps // budget.LOOKS)),
+        episodes={which: digest(rows) for which, rows in episodes.items()},
         data=facts_of(material),
         calibration={name: vars(cost) for name, cost in costs.items()},
     )
     _require_room(_forecast(setting, plan), run.root)
     write_json(run.facts, {"software": software(), "machine": machine(), "command": sys.argv})
     write_json(run.split, _split(setting))
+    write_json(run.episodes, {"version": EPISODES_VERSION, **episodes})
     write_json(run.plan, plan.to_plain())
     shutil.rmtree(run.root / "rehearsal", ignore_errors=True)
     return plan
+
+
+def _episodes(setting: Setting) -> tuple[str | None, dict[str, list[dict[str, Any]]]]:
+    """Name of the environment, and its planned episodes: all arms' and the references'."""
+    question = setting.question
+    if question.environment is None:
+        return None, {}
+    environment = setting.make_environment(question.environment)
+    seed = SeedTree(root=question.seed).scenes()
+    try:
+        draws = {
+            "largest": question.draws,
+            "fewer": question.fewer_draws or question.draws,
+            "reference": question.draws[:1],
+        }
+        return environment.name, {
+            which: planned_episodes(plan_draws(environment, some, seed))
+            for which, some in draws.items()
+        }
+    finally:
+        environment.close()
 
 
 def _rehearse(setting: Setting, run: RunDirectory) -> dict[str, Cost]:

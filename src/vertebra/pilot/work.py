@@ -14,6 +14,7 @@ from vertebra.evaluate.latency import measure_latency
 from vertebra.evaluate.offline import evaluate_offline, observations_of
 from vertebra.evaluate.plan import EpisodePlan, plan_draws, plan_episodes
 from vertebra.evaluate.run import Identity, run_blocks, run_episodes
+from vertebra.pilot.evidence import evidence_of, sealed
 from vertebra.pilot.facts import software
 from vertebra.pilot.jobs import (
     ArmJob,
@@ -25,13 +26,14 @@ from vertebra.pilot.jobs import (
     RehearsalJob,
     Stage,
     job_from_plain,
+    job_to_plain,
 )
 from vertebra.pilot.layout import JobDirectory, RunDirectory, locked, sweep
 from vertebra.pilot.parts import Parts
 from vertebra.policy.protocol import Policy
 from vertebra.spec.observation import Observation
 from vertebra.spec.record import EpisodeRecord
-from vertebra.spec.storage import read_json, to_plain, write_json, write_jsonl
+from vertebra.spec.storage import digest, read_json, to_plain, write_json, write_jsonl
 from vertebra.train.spec import TrainSpec
 
 RESULT_VERSION = 1
@@ -61,7 +63,9 @@ def run_job(path: Path, parts: Parts, report: Report, *, started: float | None =
         result = _carry_out(job, directory, parts, report)
         if isinstance(job, RehearsalJob):
             result["start_seconds"] = start_s
-        write_json(directory.result, {"version": RESULT_VERSION, **result})
+        evidence = {"job": digest(job_to_plain(job)), **evidence_of(directory)}
+        whole = {"version": RESULT_VERSION, **result, "evidence": evidence}
+        write_json(directory.result, sealed(whole))
         shutil.rmtree(directory.blocks, ignore_errors=True)
 
 
@@ -264,7 +268,7 @@ def _time(job: LatencyJob, directory: JobDirectory, parts: Parts, report: Report
     report(Stage(name="timing", done=0, total=job.repeats))
     seconds = measure_latency(policies, _shown(job, parts), repeats=job.repeats)
     write_json(run.latency, seconds)
-    return {"arms": list(policies), "repeats": job.repeats}
+    return {"arms": list(policies), "repeats": job.repeats, "latency": digest(seconds)}
 
 
 def _shown(job: LatencyJob, parts: Parts) -> list[Observation]:

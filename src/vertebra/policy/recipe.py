@@ -1,9 +1,9 @@
 """A recipe: a policy as data. Backbone x coupling x schedule, and how it is trained."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from vertebra.backbones.kinds import VLM, Backbone, Video
 from vertebra.coupling.kinds import Coupling, Head, Inverse, pixels_of, trunk_of, whole
