@@ -11,10 +11,12 @@ from vertebra.backbones.sizes import TINY, Size
 from vertebra.data.statistics import Normaliser, Scaling
 from vertebra.nn.embeddings import split_words
 from vertebra.policy.acting import TrainedPolicy
-from vertebra.policy.network import Given, Network
-from vertebra.policy.recipe import POINT, Recipe
+from vertebra.policy.network import Network
+from vertebra.policy.recipe import Recipe
+from vertebra.policy.senses import Given
 from vertebra.policy.shape import Shape
 from vertebra.spec.observation import Observation
+from vertebra.spec.streams import POINT
 
 SIGHTED: tuple[Recipe, ...] = tuple(r for one in recipes.ALL for r in (one, one.pointed()))
 EVERY: tuple[Recipe, ...] = tuple(r for one in SIGHTED for r in (one, one.blinded()))
@@ -23,7 +25,7 @@ EVERY: tuple[Recipe, ...] = tuple(r for one in SIGHTED for r in (one, one.blinde
 
 def label(recipe: Recipe) -> str:
     """How a recipe is called in test ids."""
-    return recipe.name + (" pointed" if POINT in recipe.coupling.experts else "")
+    return recipe.name + (" pointed" if POINT in recipe.table.experts else "")
 
 
 def shape_of(recipe: Recipe, size: Size = TINY) -> Shape:
@@ -35,7 +37,7 @@ def shape_of(recipe: Recipe, size: Size = TINY) -> Shape:
         needs=NEEDS,
         makes=MAKES,
         vocabulary=words,
-        pointing=POINT in recipe.coupling.experts,
+        pointing=POINT in recipe.table.experts,
     )
 
 

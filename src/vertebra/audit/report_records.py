@@ -11,7 +11,7 @@ from vertebra.pilot.evidence import SEAL, checkpoint_evidence, episode_key, reco
 from vertebra.pilot.grid import Cell
 from vertebra.pilot.layout import JobDirectory, RunDirectory
 from vertebra.pilot.plan import PilotPlan
-from vertebra.policy.recipe import recipe_to_plain
+from vertebra.policy.saved import recipe_to_plain
 from vertebra.spec.record import EpisodeRecord, record_from_plain
 from vertebra.spec.seeds import SeedTree
 from vertebra.spec.storage import digest, read_json, read_jsonl, to_plain

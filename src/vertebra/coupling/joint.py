@@ -7,7 +7,7 @@ values are kept as values and passed in again.
 Shape letters: B batch, L tokens, H heads, K head width, D width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -99,6 +99,26 @@ def _real(slot: Slot) -> Tensor:
 Cache = Mapping[str, Slot]
 
 
+def batched(caches: Sequence[Cache]) -> dict[str, Slot]:
+    """Caches of equal lengths as one batch."""
+    if len(caches) == 1:
+        return dict(caches[0])
+    found: dict[str, Slot] = {}
+    for name, first in caches[0].items():
+        slots = [cache[name] for cache in caches]
+        pairs = tuple(
+            (
+                torch.cat([slot.pairs[i][0] for slot in slots]),
+                torch.cat([slot.pairs[i][1] for slot in slots]),
+            )
+            for i in range(len(first.pairs))
+        )
+        padded = any(slot.padding is not None for slot in slots)
+        padding = torch.cat([_real(slot) for slot in slots]) if padded else None
+        found[name] = Slot(pairs=pairs, times=first.times, padding=padding)
+    return found
+
+
 def join_caches(first: Cache, later: Cache) -> dict[str, Slot]:
     """Two caches as one; tokens of a stream that is in both stand behind one another."""
     both = {name: first[name].joined(slot) for name, slot in later.items() if name in first}
@@ -111,8 +131,8 @@ class Read:
 
     Attributes:
         last: For each stream with a complete last layer its normalised output [B, L, D].
-        hidden: For each stream its tokens [B, L, D] before each layer, and after the last one where
-            that is complete.
+        hidden: For each stream its tokens [B, L, D] before each layer, and its normalised output
+            where the last layer is complete.
         cache: For each stream its keys and values in every layer.
     """
 
@@ -253,8 +273,8 @@ class JointAttention(nn.Module):
                 )
                 for name in going_on
             }
-        hidden |= {name: (*hidden[name], x) for name, x in state.items()}
         last = {name: self.norms[self.joint.experts[name]](x) for name, x in state.items()}
+        hidden |= {name: (*hidden[name], x) for name, x in last.items()}
         slots = {
             name: Slot(
                 pairs=tuple(pairs), times=seen.times.get(name), padding=seen.padding.get(name)

@@ -88,7 +88,12 @@ class Joint:
         return replace(self, sees={**self.sees, query: keys})
 
     def with_stream(
-        self, stream: Stream, *, expert: str, sees: Mapping[str, Reach], seen_by: Mapping[str, Reach]
+        self,
+        stream: Stream,
+        *,
+        expert: str,
+        sees: Mapping[str, Reach],
+        seen_by: Mapping[str, Reach],
     ) -> "Joint":
         """The same coupling with one more stream, which stands before the last one."""
         rows = {
@@ -189,8 +194,7 @@ def closure(joint: Joint, name: str) -> frozenset[str]:
 
 
 def present(joint: Joint, name: str) -> frozenset[str]:
-    """Those of them on which it depends at its own (or a later) chunk time, not only at past ones.
-    """
+    """Those of them on which it depends at its own (or a later) chunk time, not only at past ones."""
     return frozenset(key for key, found in reaches(joint, name).items() if found - {Reach.PAST})
 
 

@@ -4,7 +4,7 @@ A window never leaves its episode. What would lie beyond is filled in and masked
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ class Batch:
         past: Camera name to uint8 [B, history, H, W, 3], oldest first; before the start the first
             frame. Empty without history.
         past_mask: bool [B, history], False before the start.
+        future_state: float32 [B, F, S], the state at the future frames.
         instructions: B sentences, empty where none was recorded.
         points: float32 [B, K, 2], fractions of the first camera; NaN when not visible. Privileged.
         target: int64 [B], index of the object to act on, -1 when unknown. Privileged.
@@ -35,6 +36,10 @@ class Batch:
         entities: B tuples of names.
         episode: int64 [B], index into the episode table of the cache.
         frame: int64 [B], frame inside the episode, from 0.
+        length: int64 [B], frames of the episode.
+        real: bool [B], whether the window lies inside the episode; one that would begin before it
+            shows its first frame.
+        before: The windows before these, oldest first, each ``stride`` frames after the one before.
     """
 
     images: Mapping[str, NDArray[np.uint8]]
@@ -45,6 +50,7 @@ class Batch:
     future_mask: NDArray[np.bool_]
     past: Mapping[str, NDArray[np.uint8]]
     past_mask: NDArray[np.bool_]
+    future_state: NDArray[np.float32]
     instructions: tuple[str, ...]
     points: NDArray[np.float32]
     target: NDArray[np.int64]
@@ -52,6 +58,9 @@ class Batch:
     entities: tuple[tuple[str, ...], ...]
     episode: NDArray[np.int64]
     frame: NDArray[np.int64]
+    length: NDArray[np.int64]
+    real: NDArray[np.bool_]
+    before: "tuple[Batch, ...]" = ()
 
 
 class Windows:
@@ -61,8 +70,10 @@ class Windows:
         cache: The frames.
         episodes: Which episodes, as indices into ``cache.episodes``; each at most once.
         horizon: Actions in a window, counted from the frame shown.
-        future_steps: How many control steps later the future frames lie; positive, increasing.
+        future_steps: How many control steps later the future frames lie; increasing, not negative.
         history: Frames shown before the present one.
+        chunks: Windows in a row that are given for each position, the last one at it.
+        stride: Frames between them.
         cameras: Which cameras, in this order; all of them when left out.
 
     Raises:
@@ -77,6 +88,8 @@ class Windows:
         horizon: int,
         future_steps: tuple[int, ...] = (),
         history: int = 0,
+        chunks: int = 1,
+        stride: int = 1,
         cameras: Sequence[str] | None = None,
     ) -> None:
         chosen = [int(index) for index in episodes]
@@ -86,6 +99,8 @@ class Windows:
         self.horizon = horizon
         self.future_steps = tuple(future_steps)
         self.history = history
+        self.chunks = chunks
+        self.stride = stride
         self.cameras = tuple(names)
         lengths = cache.lengths[chosen]
         self.episode_of: NDArray[np.int64] = np.repeat(np.array(chosen, np.int64), lengths)
@@ -123,6 +138,14 @@ class Windows:
                 f"{asked.min() if asked.size else '-'}..{asked.max() if asked.size else '-'}; "
                 f"expected shape [B] and values 0..{len(self) - 1}."
             )
+        frame = self.frame_of[asked]
+        back = [self.stride * step for step in range(self.chunks - 1, 0, -1)]
+        before = tuple(
+            self._batch(asked - np.minimum(frame, steps), frame >= steps) for steps in back
+        )
+        return replace(self._batch(asked, np.ones(len(asked), bool)), before=before)
+
+    def _batch(self, asked: NDArray[np.integer], real: NDArray[np.bool_]) -> Batch:
         cache = self.cache
         episode, frame = self.episode_of[asked], self.frame_of[asked]
         start = cache.starts[episode]
@@ -132,6 +155,7 @@ class Windows:
         future, future_mask = self._frames(here[:, None] + self._ahead, start, last)
         past, past_mask = self._frames(here[:, None] + self._behind, start, last)
         rows = [cache.episodes[index] for index in episode.tolist()]
+        ahead = np.minimum(here[:, None] + self._ahead, last[:, None])
         return Batch(
             images={name: cache.images[name].take(here, axis=0) for name in self.cameras},
             state=cache.state.take(here, axis=0),
@@ -141,6 +165,7 @@ class Windows:
             future_mask=future_mask,
             past=past,
             past_mask=past_mask,
+            future_state=cache.state.take(ahead, axis=0),
             instructions=tuple(row.instruction for row in rows),
             points=cache.points.take(here, axis=0),
             target=self._targets[episode],
@@ -148,6 +173,8 @@ class Windows:
             entities=tuple(row.entities for row in rows),
             episode=episode,
             frame=frame,
+            length=cache.lengths[episode],
+            real=real,
         )
 
     def _actions(
@@ -187,8 +214,8 @@ def _refuse(
         (len(set(episodes)) != len(episodes), "an episode was chosen twice; choose each once"),
         (horizon < 1, f"horizon is {horizon}; it must be at least 1"),
         (
-            any(step < 1 for step in future_steps) or list(future_steps) != sorted({*future_steps}),
-            f"future_steps is {future_steps}; it must be positive and increasing",
+            any(step < 0 for step in future_steps) or list(future_steps) != sorted({*future_steps}),
+            f"future_steps is {future_steps}; it must be increasing and not negative",
         ),
         (history < 0, f"history is {history}; it must not be negative"),
         (

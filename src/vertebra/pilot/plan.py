@@ -13,7 +13,8 @@ from vertebra.evaluate.plan import Draw, draw_from_plain
 from vertebra.pilot.grid import Arm, Cell, arms_of, cells_of
 from vertebra.pilot.jobs import ArmJob, Evaluation
 from vertebra.pilot.material import Material
-from vertebra.policy.recipe import Recipe, recipe_from_plain, recipe_to_plain
+from vertebra.policy.recipe import Recipe
+from vertebra.policy.saved import recipe_from_plain, recipe_to_plain
 from vertebra.spec.seeds import SeedTree
 from vertebra.spec.storage import digest, to_plain
 from vertebra.train.spec import PRECISIONS, TrainSpec

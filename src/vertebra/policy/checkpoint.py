@@ -14,7 +14,7 @@ from vertebra.backbones.sizes import size_by_name
 from vertebra.data.statistics import Normaliser
 from vertebra.policy.acting import TrainedPolicy
 from vertebra.policy.network import Network
-from vertebra.policy.recipe import recipe_from_plain, recipe_to_plain
+from vertebra.policy.saved import recipe_from_plain, recipe_to_plain
 from vertebra.policy.shape import Shape
 from vertebra.spec.errors import SpecMismatch
 from vertebra.spec.storage import read_json, to_plain, write_bytes, write_json

@@ -33,8 +33,7 @@ class InverseDynamics(nn.Module):
         self.out = nn.Linear(2 * width, horizon * dims)
 
     def forward(self, frames_BLC: Tensor) -> Tensor:
-        """Patch vectors [B, frames * tokens, C] of the frames in order to actions [B, horizon, A].
-        """
+        """Patch vectors [B, frames * tokens, C] of the frames in order to actions [B, horizon, A]."""
         batch, length, channels = frames_BLC.shape
         tokens = (self.px // self.patch) ** 2
         patches = frames_BLC.reshape(batch * length // tokens, tokens, channels)
@@ -44,4 +43,3 @@ class InverseDynamics(nn.Module):
         features = F.relu(features + self.mix(features))
         hidden = F.relu(self.hidden(features.flatten(1)))
         return self.out(hidden).view(batch, self.horizon, self.dims)
-

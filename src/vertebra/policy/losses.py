@@ -9,7 +9,6 @@ from torch import Tensor
 from vertebra.coupling.joint import Read
 from vertebra.coupling.kinds import Head, Inverse
 from vertebra.flow.path import between, velocity
-from vertebra.flow.predictions import natural_scale
 from vertebra.flow.times import draw_times
 from vertebra.flow.weights import weight_at
 from vertebra.policy.network import Network, Noisy, Scene
@@ -65,24 +64,25 @@ def losses(
     predicted = network.velocities(read, noisy)
     terms: dict[str, Tensor] = {}
     if isinstance(recipe.coupling, Head):
-        predicted |= _decoded(network, scenes[0], read, noisy, generator)
+        predicted |= _decoded(network, scenes[0], read, noisy, clean, generator)
     if isinstance(recipe.coupling, Inverse):
         terms["action"] = _inferred(network, samples, clean, weights["action"])
     if recipe.leapfrogs:
         for name in recipe.noisy:  # the first chunk of a sample has no past to be made from
             weights[name][:, : weights[name].shape[1] // chunks] = 0.0
     for name in recipe.noisy:
-        process, time = recipe.noise[name], _per_token(network, name, noisy[name][1])
-        predicts = network.predicts(name)
-        error = (predicted[name] - wanted[name]) * natural_scale(predicts, time)
-        error = error.square().mean(-1) * weight_at(process.weighting, time, predicts)[..., 0]
+        process, time = network.process(name), _per_token(network, name, noisy[name][1])
+        error = (predicted[name] - wanted[name]).square().mean(-1)
+        error = error * weight_at(process.weighting, time, process.predicts)[..., 0]
         terms[name] = _masked_mean(error, weights[name])
         if name == "future":
             # Early on the words decide what will move; later the motion itself tells.
             terms[name] = terms[name] * (1.0 + (samples[-1].frame < START_FRAMES).float())
     if network.shape.pointing:
         parts = [
-            pointing_loss(*network.pointing(network.pixel_tokens(read, chunk)), one.points, network.grid)
+            pointing_loss(
+                *network.pointing(network.pixel_tokens(read, chunk)), one.points, network.grid
+            )
             * one.real
             for chunk, one in enumerate(samples)
         ]
@@ -136,9 +136,7 @@ def _per_token(network: Network, name: str, time: Tensor) -> Tensor:
     return time.repeat_interleave(network.shape.vectors(name)[0], dim=1)[..., None]
 
 
-def _shown_clean(
-    network: Network, count: int, generator: torch.Generator
-) -> dict[str, Tensor]:
+def _shown_clean(network: Network, count: int, generator: torch.Generator) -> dict[str, Tensor]:
     """For each stream that some training mode shows clean, in which samples it is [B]."""
     modes = network.shape.recipe.modes
     if not modes:
@@ -176,26 +174,34 @@ def _decoded(
     scene: Scene,
     read: Read,
     noisy: Noisy,
+    clean: Mapping[str, Tensor],
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
     """The head's velocity of the action."""
     coupling = network.shape.recipe.coupling
     assert isinstance(coupling, Head)
-    own = [name for name in coupling.reads.of if name in noisy]
-    noisy_own = [name for name in own if name in network.denoised]
+    noisy_own = [name for name in coupling.reads.of if name in network.denoised]
     shown = read
     if noisy_own and coupling.reads.at_time is not None:
         at = coupling.reads.at_time
         fixed: dict[str, tuple[Tensor, Tensor]] = {}
         for name in noisy_own:
             value, time = noisy[name]
-            fresh = _noise(value, generator)
-            fixed[name] = (fresh, torch.full_like(time, at))
-        shown = read.merged(network.again(scene, fixed, _without(read.cache, noisy_own)))
+            start = _noise(value, generator)
+            point = between(start, clean[name], torch.full_like(value[..., :1], at))
+            fixed[name] = (point, torch.full_like(time, at))
+        known = {name: slot for name, slot in read.cache.items() if name not in noisy_own}
+        later = network.again(scene, fixed, known)
+        shown = replace(
+            read,
+            hidden={**read.hidden, **later.hidden},
+            cache={**known, **later.cache},
+        )
     point = network.pointed_at(read, scene) if POINT in coupling.head.experts else None
-    features = network.features(shown)
     if not coupling.trained:
-        features = replace(features, tokens=features.tokens)
+        detached = {n: tuple(x.detach() for x in states) for n, states in shown.hidden.items()}
+        shown = replace(shown, hidden=detached)
+    features = network.features(shown)
     return network.decode(scene, features, point, {"action": noisy["action"]})
 
 
@@ -211,10 +217,6 @@ def _inferred(
     found = [network.inferred(now, part) for now, part in zip(nows, futures, strict=True)]
     error = (joined(found).float() - clean["action"]).square().mean(-1)
     return _masked_mean(error, weights)
-
-
-def _without(cache: Mapping[str, object], names: Sequence[str]) -> dict[str, object]:
-    return {name: slot for name, slot in cache.items() if name not in names}
 
 
 def _masked_mean(error_BL: Tensor, weight_BL: Tensor) -> Tensor:

@@ -16,9 +16,10 @@ from vertebra.nn.embeddings import Condition, NoisyTokens, PixelTokens, TimedTok
 from vertebra.policy.frames import changes
 from vertebra.policy.inverse import InverseDynamics
 from vertebra.policy.pointing import Pointing, pointed_places
+from vertebra.policy.process import Process
 from vertebra.policy.senses import Context, Given, Senses
 from vertebra.policy.shape import Shape
-from vertebra.spec.noise import Predicts
+from vertebra.spec.noise import Flat, Predicts
 from vertebra.spec.streams import POINT, Role
 
 Noisy = Mapping[str, tuple[Tensor, Tensor]]
@@ -161,18 +162,19 @@ class Network(nn.Module):
         """Where the weights are."""
         return self.senses.words.position.device
 
-    def predicts(self, name: str) -> Predicts:
-        """What the output of a denoised stream means.
+    def process(self, name: str) -> Process:
+        """The noise process of a stream at this size.
 
         Where one vector holds more numbers than a token is wide, noise would not fit through it:
-        then data are predicted, whatever the recipe says.
+        then the data are predicted, with a flat weight, whatever the recipe says.
 
         Source: arXiv:2511.13720 (prediction of data where tokens are narrow).
         """
+        process = self.shape.recipe.noise[name]
         _, channels = self.shape.vectors(name)
         if channels > self.widths[self.table.experts[name]]:
-            return Predicts.DATA
-        return self.shape.recipe.noise[name].predicts
+            return replace(process, predicts=Predicts.DATA, weighting=Flat())
+        return process
 
     def scene(self, given: Given, *, silent: bool = False) -> Scene:
         """What all passes over an observation share."""
@@ -204,21 +206,29 @@ class Network(nn.Module):
         laid = self._given(scenes, start, real).beside(self._noisy(noisy, start, real))
         if POINT not in self.trunk.experts:
             return self._attend(laid, noisy, scenes[0], cache)
-        # The pointing token is made of camera tokens: those are read before it. Where they look at
-        # what is noisy, a glance at the given streams alone comes first.
-        pixels = self.shape.recipe.pixels
-        glances = pixels in self.late
-        early = self.trunk.named(Role.GIVEN) if glances else set(self.trunk.sees) - self.late
-        first = self._attend(laid.only(early), noisy, scenes[0], cache, partial=glances)
+        # The pointing token is made of camera tokens, so those are read before it.
+        if self.glances:
+            first = self.glance(scenes[0])
+            told = Laid(tokens={POINT: self.pointed_at(first, scenes[0])})
+            whole = self._attend(laid.beside(told), noisy, scenes[0], cache)
+            pixels = self.shape.recipe.pixels
+            return replace(whole, hidden={**whole.hidden, pixels: first.hidden[pixels]})
+        first = self._attend(laid.only(set(self.trunk.sees) - self.late), noisy, scenes[0], cache)
         points = [self.pointed_at(first, scene, chunk) for chunk, scene in enumerate(scenes)]
         told = Laid(tokens={POINT: torch.cat(points, dim=1)})
         told = self._timed(told, len(scenes), start, None if self._leaps else real)
-        if glances:
-            whole = self._attend(laid.beside(told), noisy, scenes[0], cache)
-            return replace(whole, hidden={**whole.hidden, pixels: first.hidden[pixels]})
         late = laid.only(self.late).beside(told)
         known = join_caches(cache or {}, first.cache)
         return first.merged(self._attend(late, noisy, scenes[0], known))
+
+    @property
+    def glances(self) -> bool:
+        """Whether camera tokens look at what is noisy, so that pointing needs a look of its own."""
+        return self.points and self.shape.recipe.pixels in self.late
+
+    def glance(self, scene: Scene) -> Read:
+        """One pass over the given streams alone, in which nothing noisy is looked at."""
+        return self._attend(self._given([scene], 0, None), {}, scene, None, partial=True)
 
     def again(self, scene: Scene, noisy: Noisy, cache: Cache, *, at: int = 0) -> Read:
         """One pass over noisy streams, or teachers, of one chunk; all else is in the cache."""
@@ -320,7 +330,7 @@ class Network(nn.Module):
             value, time = noisy[name]
             per_token = time.repeat_interleave(self.shape.vectors(name)[0], dim=1)[..., None]
             output = self.outputs[name](read.last[name]).float()
-            found[name] = to_velocity(self.predicts(name), output, value, per_token)
+            found[name] = to_velocity(self.process(name).predicts, output, value, per_token)
         return found
 
     def features(self, read: Read) -> Context:

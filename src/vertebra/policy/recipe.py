@@ -135,16 +135,39 @@ class Recipe:
             }
             return frozenset(table.named(Role.DENOISED)) - needed
         found = skippable(table)
-        if isinstance(self.coupling, Head):
-            read_noisy = set(self.coupling.reads.of) & set(table.named(Role.DENOISED))
-            return found | read_noisy
-        return found
+        return found | set(self.read_noisy)
 
     @property
     def generates(self) -> tuple[str, ...]:
         """Denoised streams that the schedule generates when acting."""
         only = isinstance(self.plain_schedule, ActionOnly)
         return ("action",) if only else self.table.named(Role.DENOISED)
+
+    @property
+    def read_noisy(self) -> tuple[str, ...]:
+        """Noisy streams of the trunk whose hidden states a head reads."""
+        if not isinstance(self.coupling, Head):
+            return ()
+        return tuple(n for n in self.coupling.reads.of if n in self.trunk.named(Role.DENOISED))
+
+    @property
+    def draws(self) -> tuple[str, ...]:
+        """Streams for which acting draws noise."""
+        plain = self.plain_schedule
+        if not isinstance(plain, ActionOnly):
+            return self.noisy
+        wanted = {"action", *plain.marginal, *self.read_noisy}
+        return tuple(name for name in self.noisy if name in wanted)
+
+    @property
+    def kept_teachers(self) -> tuple[str, ...]:
+        """Teachers at which later chunks look: their truth is written down once it is known."""
+        rows = self.trunk.sees.values()
+        return tuple(
+            name
+            for name in self.trunk.named(Role.TEACHER)
+            if any(row.get(name) in (Reach.PAST, Reach.UPTO) for row in rows)
+        )
 
     @property
     def prefix(self) -> tuple[str, ...]:
@@ -180,7 +203,10 @@ class Recipe:
         match coupling:
             case Joint():
                 changed = coupling.with_stream(
-                    given(POINT), expert=coupling.experts["action"], seen_by={"action": told}, **rows
+                    given(POINT),
+                    expert=coupling.experts["action"],
+                    seen_by={"action": told},
+                    **rows,
                 )
             case Head(head=head):
                 own = head.with_stream(

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from vertebra.backbones.kinds import VLM, Both, Video
 from vertebra.coupling.kinds import Features, Head, Inverse
@@ -19,7 +19,7 @@ from vertebra.schedules.kinds import (
     Together,
     VideoFirst,
 )
-from vertebra.spec.noise import NOISE_KINDS
+from vertebra.spec.noise import Grid, Times, Weighting
 from vertebra.spec.streams import Stream
 
 RECIPE_VERSION = 2
@@ -29,7 +29,7 @@ KINDS: Mapping[str, type] = {
     for kind in (
         *(Recipe, Mode, Process, Stream, VLM, Video, Both, Joint, Head, Inverse, Features),
         *(ActionOnly, Together, VideoFirst, Plan, Rolling, Guidance, ScoreTerm, RealTimeChunking),
-        *NOISE_KINDS,
+        *(kind for union in (Times, Weighting, Grid) for kind in get_args(union)),
     )
 }
 

@@ -184,5 +184,3 @@ def _embeddable(table: Joint, name: str, embed: Embed) -> bool:
             return name in ("state", "future_state", "value", "action")
         case Embed.ADAPTIVE:
             return table.stream(name).role is not Role.GIVEN
-
-

@@ -5,14 +5,16 @@ Idea: Nothing of the video model is changed. A chunk of actions, a state or a va
 Source: arXiv:2601.16163; NVlabs/cosmos-policy
     cosmos_policy/{models/policy_text2world_model.py,modules/hybrid_edm_sde.py} @ 18a2acc.
 Reads: everything in the sequence: frame, state, and the noisy action, future state, future, value.
-Schedule: all together in five steps, sigma from 80 to 4 and then a clean step. PLAN: the best of
+Schedule: all together in five passes, sigma from 80 to 4, the last one ending at the data. PLAN: the best of
     eight candidate actions by the value imagined anew for each.
-Deviations: Euler instead of the two-step multistep solver. PLAN: three futures with one value each
+Deviations: Euler instead of the two-step multistep solver. Sigmas as in the paper; the code
+    multiplies them by the square root of the number of latent frames. In the code's scaling the
+    weighted error of the data is a flat error of the velocity, which is what stands here. PLAN: three futures with one value each
     (paper: five values each), from the same weights (paper: a second checkpoint tuned on 648
     rollouts). Returns are discounted steps to the end of a demonstration, which is taken to end in
     success.
 Expected: no published number is claimed at mini size.
-Cost: 6 passes over the whole sequence a chunk; PLAN 8 candidates x (6 + 3 x 6).
+Cost: 5 passes over the whole sequence a chunk; PLAN 8 candidates x (5 + 3 x 5).
 Status: sketch.
 """
 
@@ -23,15 +25,13 @@ from vertebra.coupling.table import Embed, Joint
 from vertebra.policy.process import Process
 from vertebra.policy.recipe import Mode, Recipe
 from vertebra.schedules.kinds import Plan, ScoreTerm, Together
-from vertebra.spec.noise import EdmWeight, KarrasGrid, LogNormalSigma, Predicts, SameAs
+from vertebra.spec.noise import KarrasGrid, LogNormalSigma, SameAs
 from vertebra.spec.streams import ALL, denoised, given
 
 STREAMS = ("frame", "state", "future_state", "future", "value", "action")
 GIVEN = STREAMS[:2]
 EDM = Process(
     times=LogNormalSigma(mean=1.386, std=1.2, uniform_share=0.3, low=1.0, high=85.0),
-    weighting=EdmWeight(sigma_data=1.0),
-    predicts=Predicts.DATA,
     grid=KarrasGrid(sigma_max=80.0, sigma_min=4.0),
 )
 SAME_SIGMA = replace(EDM, times=SameAs(stream="action"))

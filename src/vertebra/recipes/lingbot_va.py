@@ -27,11 +27,11 @@ from vertebra.coupling.table import Joint
 from vertebra.policy.process import Process
 from vertebra.policy.recipe import Recipe
 from vertebra.schedules.kinds import Guidance, Rolling, VideoFirst
-from vertebra.spec.noise import Bell, CleanOrBetween, ShiftedUniform
+from vertebra.spec.noise import Bell, Between, PartlyClean, ShiftedUniform
 from vertebra.spec.streams import PAST, SAME, UPTO, denoised, given, teacher
 
 HISTORY = {"frame": UPTO, "clean_future": PAST, "clean_action": PAST}
-BEFORE = {**HISTORY, "frame": PAST}
+BEFORE = {"frame": PAST, "clean_action": PAST}
 VIDEO_STREAMS = ("frame", "future", "clean_future")
 ACTION_STREAMS = ("clean_action", "action")
 
@@ -68,7 +68,7 @@ LINGBOT_VA = Recipe(
     ),
     noise={
         "future": Process(times=ShiftedUniform(shift=5.0), weighting=Bell()),
-        "clean_future": Process(times=CleanOrBetween(clean=0.5, low=0.5, high=1.0)),
+        "clean_future": Process(times=PartlyClean(clean=0.5, otherwise=Between(low=0.5, high=1.0))),
         "action": Process(times=ShiftedUniform(shift=1.0), weighting=Bell()),
     },
     text_dropout=0.1,
@@ -85,8 +85,15 @@ LINGBOT_VA_SHARED = replace(
 LINGBOT_VA_ASYNC = replace(
     LINGBOT_VA,
     name="lingbot-va-async",
-    coupling=LINGBOT_VA.coupling.with_sight("future", **BEFORE, future=SAME)
-    .with_sight("clean_future", **{**BEFORE, "clean_future": UPTO})
-    .with_sight("action", **{**BEFORE, "clean_future": UPTO}, action=SAME),
+    coupling=replace(
+        LINGBOT_VA.coupling,
+        sees={
+            "frame": {"frame": UPTO, "clean_action": PAST},
+            "future": {**BEFORE, "future": SAME},
+            "clean_future": {**BEFORE, "clean_future": SAME},
+            "clean_action": {"frame": UPTO, "clean_action": UPTO},
+            "action": {**BEFORE, "clean_future": SAME, "action": SAME},
+        },
+    ),
     schedule=replace(LINGBOT_VA.schedule, leapfrog=True),
 )

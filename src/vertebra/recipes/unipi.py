@@ -21,7 +21,7 @@ from vertebra.coupling.table import Joint
 from vertebra.policy.process import Process
 from vertebra.policy.recipe import Recipe
 from vertebra.schedules.kinds import Guidance, VideoFirst
-from vertebra.spec.noise import DiscreteSteps, Predicts
+from vertebra.spec.noise import DiscreteSteps, KarrasGrid, Predicts
 from vertebra.spec.streams import ALL, denoised, given
 
 UNIPI = Recipe(
@@ -39,6 +39,12 @@ UNIPI = Recipe(
     schedule=VideoFirst(
         video_steps=10, steps=1, open_loop=True, guidance=(Guidance(stream="future", weight=1.5),)
     ),
-    noise={"future": Process(times=DiscreteSteps(count=1000), predicts=Predicts.NOISE)},
+    noise={
+        "future": Process(
+            times=DiscreteSteps(count=1000),
+            predicts=Predicts.NOISE,
+            grid=KarrasGrid(sigma_max=80.0, sigma_min=0.02),
+        )
+    },
     text_dropout=0.1,
 )

@@ -7,7 +7,7 @@ Source: arXiv:2412.14803; roboterax/video-prediction-policy
 Reads: hidden states of the future tokens in two layers, state, text, and the chunk itself.
 Schedule: one pass over frame and noise, ten steps on the action.
 Deviations: A transformer instead of the Stable Video Diffusion U-Net, and no Video Former between
-    them. Video and action are trained together with the policy's gradient kept out of the video
+    them. EDM's preconditioned output is a velocity here. Video and action are trained together with the policy's gradient kept out of the video
     model; the paper trains them one after the other. The state token is ours (the paper's CALVIN
     policy has none).
 Expected: no published number is claimed at mini size.
@@ -21,7 +21,7 @@ from vertebra.coupling.table import Embed, Joint
 from vertebra.policy.process import Process
 from vertebra.policy.recipe import Recipe
 from vertebra.schedules.kinds import ActionOnly
-from vertebra.spec.noise import EdmWeight, KarrasGrid, LogNormalSigma, Predicts
+from vertebra.spec.noise import EdmWeight, KarrasGrid, LogNormalSigma
 from vertebra.spec.streams import ALL, denoised, given
 
 VPP = Recipe(
@@ -50,12 +50,10 @@ VPP = Recipe(
         "future": Process(
             times=LogNormalSigma(mean=0.7, std=1.6),
             weighting=EdmWeight(sigma_data=1.0),
-            predicts=Predicts.DATA,
         ),
         "action": Process(
             times=LogNormalSigma(mean=-1.2, std=1.2),
             weighting=EdmWeight(sigma_data=0.5),
-            predicts=Predicts.DATA,
             grid=KarrasGrid(sigma_max=80.0, sigma_min=0.001),
         ),
     },

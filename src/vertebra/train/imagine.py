@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from vertebra.coupling.table import present
 from vertebra.flow.solver import euler
-from vertebra.policy.acting import Passes, TrainedPolicy
+from vertebra.policy.acting import TrainedPolicy
 from vertebra.policy.frames import imagined_frames, shrink
-from vertebra.policy.losses import Examples
+from vertebra.policy.passes import Passes
+from vertebra.policy.rolling import History, RollingPasses
+from vertebra.policy.targets import Examples
 from vertebra.spec.seeds import seed_at
 from vertebra.train.prepare import Prepared
 
@@ -34,16 +37,36 @@ def imagine(policy: TrainedPolicy, examples: Examples, seed: int, steps: int = S
         seed: Seed of the noise.
         steps: Euler steps.
     """
-    network, size = policy.network, policy.network.shape.size
-    passes = Passes(network, examples.given)
-    kept = passes.begin()
+    network, shape = policy.network, policy.network.shape
+    size, recipe = shape.size, shape.recipe
     generator = torch.Generator().manual_seed(seed_at(seed, "imagine"))
-    shape = (examples.count, network.length("future"), network.channels("future"))
-    noise = {"future": torch.randn(shape, generator=generator)}
-    values = euler(lambda v, at: dict(passes.velocity(v, at, kept)), noise, steps)
+    noise = {
+        name: torch.randn((examples.count, *shape.vectors(name)), generator=generator)
+        for name in recipe.noisy
+    }
+    if recipe.rolling:
+        passes: Passes = RollingPasses(network, examples.given, History(), None)
+    else:
+        passes = Passes(network, examples.given)
+    kept = passes.begin(noise)
+    start = {name: noise[name] for name in _with_future(policy)}
+    values = euler(lambda v, at: dict(passes.velocity(v, dict.fromkeys(v, at), kept)), start, steps)
     now = next(iter(examples.given.images.values()))
-    frames = len(size.future_steps)
-    return imagined_frames(now, values["future"], frames, size.future_px, size.future_patch)
+    return imagined_frames(
+        now,
+        values["future"],
+        len(shape.future_steps),
+        size.future_px,
+        size.future_patch,
+        absolute=recipe.leapfrogs,
+    )
+
+
+def _with_future(policy: TrainedPolicy) -> tuple[str, ...]:
+    """Streams that are denoised together with the future: those at which it looks."""
+    table, noisy = policy.network.table, policy.network.shape.recipe.noisy
+    reached = present(table, "future")
+    return tuple(name for name in noisy if name in reached)
 
 
 def imagined_evidence(
@@ -67,7 +90,8 @@ def imagined_evidence(
     if "future" not in policy.network.denoised:
         return None, []
     batch = prepared.validation.sample(np.random.default_rng(0), WINDOWS)
-    examples = prepared.examples(batch)
+    examples = prepared.examples(batch)[-1]
+    shape = policy.network.shape
     size = policy.network.shape.size
     now = next(iter(examples.given.images.values()))
     count, frames = examples.future.shape[:2]
@@ -83,7 +107,7 @@ def imagined_evidence(
         "moving_share": float(moving.float().mean()),
         "frames": int(examples.future_mask.sum()),
         "pixels": size.future_px,
-        "future_steps": list(size.future_steps),
+        "future_steps": list(shape.future_steps),
     }
     order = moving.flatten(1).float().mean(1).argsort(descending=True)[:STRIPS].tolist()
     shown: list[dict[str, str]] = []
@@ -92,7 +116,7 @@ def imagined_evidence(
         arrays = [(255 * copied[row, :1]).byte(), (255 * real[row]).byte(), sampled[row], mean[row]]
         _strip([array.numpy() for array in arrays], directory / name)
         rate = policy.needs.rate_hz
-        ahead = " and ".join(f"{step / rate:.1f} s" for step in size.future_steps)
+        ahead = " and ".join(f"{step / rate:.1f} s" for step in shape.future_steps)
         shown.append(
             {
                 "file": name,

@@ -15,9 +15,11 @@ from vertebra.data.statistics import Scaling, fit_statistics
 from vertebra.data.windows import Batch, Windows
 from vertebra.nn.embeddings import split_words
 from vertebra.policy.acting import TrainedPolicy
-from vertebra.policy.losses import Examples, losses, weighted_total
-from vertebra.policy.network import Given, Network
+from vertebra.policy.losses import losses, weighted_total
+from vertebra.policy.network import Network
+from vertebra.policy.senses import Given
 from vertebra.policy.shape import Shape
+from vertebra.policy.targets import Examples
 from vertebra.spec.seeds import seed_at
 from vertebra.train.spec import TrainSpec
 
@@ -38,8 +40,11 @@ class Prepared:
     windows: Windows
     validation: Windows
 
-    def examples(self, batch: Batch) -> Examples:
-        """Arrays as tensors, normalised."""
+    def examples(self, batch: Batch) -> tuple[Examples, ...]:
+        """Arrays as tensors, normalised; one element for each chunk, oldest first."""
+        return tuple(self._examples(one) for one in (*batch.before, batch))
+
+    def _examples(self, batch: Batch) -> Examples:
         policy, camera = self.policy, self.policy.needs.cameras[0].name
         given = Given(
             images={c.name: _tensor(batch.images[c.name]) for c in policy.needs.cameras},
@@ -52,8 +57,11 @@ class Prepared:
             action_mask=_tensor(batch.action_mask),
             future=_tensor(batch.future[camera]),
             future_mask=_tensor(batch.future_mask),
+            future_state=_tensor(policy.state_normaliser.normalise(batch.future_state)),
             points=_tensor(wanted_points(batch)),
             frame=_tensor(batch.frame),
+            length=_tensor(batch.length),
+            real=_tensor(batch.real),
         )
 
     def batch(self, step: int) -> Batch:
@@ -66,7 +74,7 @@ class Prepared:
         return torch.Generator().manual_seed(seed_at(self.spec.seeds["noise"], "noise", step))
 
     def loss(
-        self, network: Network, examples: Examples, generator: torch.Generator
+        self, network: Network, examples: Sequence[Examples], generator: torch.Generator
     ) -> tuple[dict[str, Tensor], Tensor]:
         """Named losses [B] and their weighted total, in the precision of the training."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.spec.precision == "bf16"):
@@ -115,14 +123,18 @@ def prepare(spec: TrainSpec) -> Prepared:
         state_normaliser=statistics.state,
         action_normaliser=statistics.action,
     )
-    parts = {"horizon": size.horizon, "cameras": [camera.name for camera in needs.cameras]}
+    parts = {
+        "horizon": shape.horizon,
+        "future_steps": shape.future_steps,
+        "chunks": shape.chunks,
+        "stride": shape.horizon,
+        "cameras": [camera.name for camera in needs.cameras],
+    }
     return Prepared(
         spec=spec,
         policy=policy,
-        windows=Windows(cache, episodes=spec.episodes, future_steps=size.future_steps, **parts),
-        validation=Windows(
-            cache, episodes=spec.validation_episodes, future_steps=size.future_steps, **parts
-        ),
+        windows=Windows(cache, episodes=spec.episodes, **parts),
+        validation=Windows(cache, episodes=spec.validation_episodes, **parts),
     )
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vertebra.backbones.sizes import SIZES
-from vertebra.policy.recipe import Recipe, recipe_from_plain, recipe_to_plain
+from vertebra.policy.recipe import Recipe
+from vertebra.policy.saved import recipe_from_plain, recipe_to_plain
 from vertebra.spec.action import ActionSpec
 from vertebra.spec.observation import ObservationSpec
 from vertebra.spec.storage import to_plain
