@@ -18,6 +18,7 @@ COMMANDS = (
     "data check",
     "data show",
     "recipes",
+    "cite",
     "report",
     "verdict",
     "audit",

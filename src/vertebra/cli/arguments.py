@@ -132,6 +132,16 @@ class RecipesCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CiteCommand:
+    """Print what to cite for recipes, as BibTeX."""
+
+    names: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Recipes, as listed by `vertebra recipes`; variants share the entry of their paper."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportCommand:
     """Write the report of a pilot, finished or not, and print its path."""
 
@@ -200,6 +210,7 @@ Command = (
     | Annotated[JobCommand, tyro.conf.subcommand("job")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[RecipesCommand, tyro.conf.subcommand("recipes")]
+    | Annotated[CiteCommand, tyro.conf.subcommand("cite")]
     | Annotated[ReportCommand, tyro.conf.subcommand("report")]
     | Annotated[VerdictCommand, tyro.conf.subcommand("verdict")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
