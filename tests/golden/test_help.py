@@ -17,6 +17,7 @@ COMMANDS = (
     "data info",
     "data check",
     "data show",
+    "data fit",
     "recipes",
     "cite",
     "report",

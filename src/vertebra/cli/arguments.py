@@ -124,6 +124,22 @@ class DataShowCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataFitCommand:
+    """Say whether a data set can show that a policy follows language; exit code 1 when it cannot.
+
+    A policy that never reads can succeed wherever the picture gives the instruction away. What is
+    missing is listed as recordings to make.
+    """
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Directory of the data set."""
+    mapping: Path | None = None
+    """What its columns mean (JSON); proposed by default."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecipesCommand:
     """List the recipes."""
 
@@ -165,14 +181,15 @@ DataCommand = Annotated[
     Annotated[DataMakeCommand, tyro.conf.subcommand("make")]
     | Annotated[DataInfoCommand, tyro.conf.subcommand("info")]
     | Annotated[DataCheckCommand, tyro.conf.subcommand("check")]
-    | Annotated[DataShowCommand, tyro.conf.subcommand("show")],
+    | Annotated[DataShowCommand, tyro.conf.subcommand("show")]
+    | Annotated[DataFitCommand, tyro.conf.subcommand("fit")],
     tyro.conf.subcommand("data"),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Make, describe, check and show data sets."""
+    """Make, describe, check and show data sets, and say what they allow."""
 
     command: DataCommand
 

@@ -28,6 +28,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.DataInfoCommand: data.info,
     arguments.DataCheckCommand: data.check,
     arguments.DataShowCommand: data.show,
+    arguments.DataFitCommand: data.fit,
     arguments.RecipesCommand: reading.recipes,
     arguments.CiteCommand: cite,
     arguments.ReportCommand: reading.report,
