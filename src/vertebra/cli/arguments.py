@@ -124,9 +124,35 @@ class DataShowCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataFitCommand:
+    """Say whether a data set can show that a policy follows language; exit code 1 when it cannot.
+
+    A policy that never reads can succeed wherever the picture gives the instruction away. What is
+    missing is listed as recordings to make.
+    """
+
+    root: Annotated[Path, tyro.conf.Positional]
+    """Directory of the data set."""
+    mapping: Path | None = None
+    """What its columns mean (JSON); proposed by default."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecipesCommand:
     """List the recipes."""
 
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CiteCommand:
+    """Print what to cite for recipes, as BibTeX."""
+
+    names: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Recipes, as listed by `vertebra recipes`; variants share the entry of their paper."""
     json: Flag[bool] = False
     """Print JSON."""
 
@@ -155,14 +181,15 @@ DataCommand = Annotated[
     Annotated[DataMakeCommand, tyro.conf.subcommand("make")]
     | Annotated[DataInfoCommand, tyro.conf.subcommand("info")]
     | Annotated[DataCheckCommand, tyro.conf.subcommand("check")]
-    | Annotated[DataShowCommand, tyro.conf.subcommand("show")],
+    | Annotated[DataShowCommand, tyro.conf.subcommand("show")]
+    | Annotated[DataFitCommand, tyro.conf.subcommand("fit")],
     tyro.conf.subcommand("data"),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Make, describe, check and show data sets."""
+    """Make, describe, check and show data sets, and say what they allow."""
 
     command: DataCommand
 
@@ -200,6 +227,7 @@ Command = (
     | Annotated[JobCommand, tyro.conf.subcommand("job")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[RecipesCommand, tyro.conf.subcommand("recipes")]
+    | Annotated[CiteCommand, tyro.conf.subcommand("cite")]
     | Annotated[ReportCommand, tyro.conf.subcommand("report")]
     | Annotated[VerdictCommand, tyro.conf.subcommand("verdict")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]

@@ -6,6 +6,7 @@ from typing import Any
 
 from vertebra.cli.arguments import (
     DataCheckCommand,
+    DataFitCommand,
     DataInfoCommand,
     DataMakeCommand,
     DataShowCommand,
@@ -14,7 +15,7 @@ from vertebra.cli.reading import write_out, write_out_json
 from vertebra.cli.watch import Steps
 from vertebra.pilot.facts import cores
 from vertebra.spec.errors import MissingExtra
-from vertebra.spec.storage import write_json
+from vertebra.spec.storage import read_json, write_json
 
 
 def make(command: DataMakeCommand) -> int:
@@ -95,6 +96,70 @@ def show(command: DataShowCommand) -> int:
     show_episode(command.root, command.episode, path)
     write_out(str(path))
     return 0
+
+
+def fit(command: DataFitCommand) -> int:
+    """Say whether a data set can show grounding."""
+    _reading()
+    from vertebra.data.fit import data_fit
+    from vertebra.data.lerobot_open import open_dataset
+    from vertebra.data.mapping import mapping_from_json
+    from vertebra.data.propose import propose_mapping
+    from vertebra.data.views import first_views
+
+    dataset = open_dataset(command.root)
+    meaning = (
+        propose_mapping(dataset).mapping
+        if command.mapping is None
+        else mapping_from_json(read_json(command.mapping))
+    )
+    found = data_fit(first_views(dataset, meaning))
+    if command.json:
+        write_out_json({"root": command.root, **vars(found)})
+        return 0 if found.can else 1
+    for line in fit_lines(found):
+        write_out(line)
+    can = "can" if found.can else "cannot"
+    write_out(f"This data {can} show grounding, because {'; '.join(found.because)}.")
+    if found.record:
+        write_out(
+            f"Record these {len(found.record)} pairs (the same scene again, with what both need in "
+            "it, and other words):"
+        )
+    for one in found.record:
+        write_out(f"  start of episode {one.episode} (there: “{one.shown}”): “{one.record}”")
+    return 0 if found.can else 1
+
+
+def fit_lines(found: Any) -> list[str]:
+    """What a data set holds, in lines."""
+    told = "named in the data" if found.scenes_known else "told by their first pictures"
+    guess, shown = found.guess, found.instructions_per_scene.items()
+    skills = ", ".join(
+        f"{one.name} {one.episodes} in {one.scenes} scenes (effective {one.effective_scenes:.1f})"
+        for one in found.skills
+    )
+    ranges = ", ".join(f"{n} {a:.3g} to {b:.3g}" for n, (a, b) in found.action_ranges.items())
+    lines = [
+        f"episodes: {found.episodes}, {found.with_words} with an instruction; "
+        f"{found.instructions} different instructions",
+        f"initial scenes: {found.scenes}, {told}; instructions a scene: "
+        + ", ".join(f"{count} in {scenes}" for count, scenes in shown),
+        f"counterfactual pairs: {found.pairs}, in {found.paired_scenes} scenes",
+        "instruction guessed from the first picture: "
+        + (
+            "not measurable"
+            if guess is None
+            else f"{100 * guess.rate:.0f} % (95 % interval {100 * guess.low:.0f} to "
+            f"{100 * guess.high:.0f} %; n = {guess.episodes}; most common one "
+            f"{100 * guess.chance:.0f} %)"
+        ),
+        f"skills{'' if found.skills_named else ' (first words)'}: {skills}",
+        f"frames with an action: {100 * found.labelled_share:.0f} %; actions, 1 to 99 %: {ranges}",
+    ]
+    if found.constant_actions:
+        lines.append(f"actions that never change: {', '.join(found.constant_actions)}")
+    return lines + [f"note: {words}" for words in found.caveats]
 
 
 def _reading() -> ModuleType:

@@ -10,6 +10,7 @@ import tyro
 
 from vertebra import __version__
 from vertebra.cli import arguments, audit, data, reading
+from vertebra.cli.cite import cite
 from vertebra.cli.pilot import carry_out_job, run_pilot_command
 from vertebra.spec.errors import MissingExtra
 
@@ -27,7 +28,9 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.DataInfoCommand: data.info,
     arguments.DataCheckCommand: data.check,
     arguments.DataShowCommand: data.show,
+    arguments.DataFitCommand: data.fit,
     arguments.RecipesCommand: reading.recipes,
+    arguments.CiteCommand: cite,
     arguments.ReportCommand: reading.report,
     arguments.VerdictCommand: reading.verdict,
     arguments.AuditReportCommand: audit.report,

@@ -65,6 +65,17 @@ class EpisodeReader:
         self._videos: dict[str, VideoReader] = {}
         self._table: tuple[Path, pa.Table, NDArray[np.int64]] | None = None
 
+    def first_views(self, index: int) -> dict[str, NDArray[np.uint8]]:
+        """The first frame of each camera, uint8 [height, width, 3]; no other is decoded.
+
+        Raises:
+            ValueError: When there is no episode of this number.
+            BrokenDataset: When its files do not hold what the meta data say.
+        """
+        span = self._span(index)
+        rows = self._rows(span).slice(0, 1)
+        return {name: self._camera(name, key, span, rows)[0] for name, key in self.cameras.items()}
+
     def read(self, index: int) -> EpisodeData:
         """One episode.
 
@@ -72,11 +83,7 @@ class EpisodeReader:
             ValueError: When there is no episode of this number.
             BrokenDataset: When its files do not hold what the meta data say.
         """
-        if index not in self._spans:
-            raise ValueError(
-                f"{self.dataset.root} has no episode {index}; it has {len(self._spans)} episodes."
-            )
-        span = self._spans[index]
+        span = self._span(index)
         rows = self._rows(span)
         actions = _vectors(rows, self._action_key)
         if layout.MISSING in rows.column_names:
@@ -114,6 +121,13 @@ class EpisodeReader:
         for reader in self._videos.values():
             reader.close()
         self._videos.clear()
+
+    def _span(self, index: int) -> Span:
+        if index not in self._spans:
+            raise ValueError(
+                f"{self.dataset.root} has no episode {index}; it has {len(self._spans)} episodes."
+            )
+        return self._spans[index]
 
     def _rows(self, span: Span) -> pa.Table:
         if self._table is None or self._table[0] != span.data:

@@ -52,7 +52,7 @@ def unpack(content: bytes) -> Any:
     """
     try:
         return _msgpack.unpackb(content, object_hook=_decode)
-    except (_msgpack.exceptions.UnpackException, ValueError, TypeError) as error:
+    except Exception as error:  # a stranger chooses the bytes, and with them what goes wrong
         raise ValueError(
             f"{len(content)} bytes are not a message ({type(error).__name__}: {error}). Both sides "
             "must speak msgpack with openpi's array maps."

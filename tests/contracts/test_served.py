@@ -1,0 +1,88 @@
+"""Every recipe can be served: to openpi's clients and to RoboArena's, for as long as they ask."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fakes.networks import label, observation, policy_of
+from fakes.serving import (
+    Robot,
+    droid_policy,
+    openpi_message,
+    roboarena_message,
+    serving,
+)
+from vertebra.policy.recipe import Recipe
+from vertebra.recipes import ALL
+from vertebra.serve.dialect import roboarena_dialect
+from vertebra.spec.seeds import seed_at
+
+every_recipe = pytest.mark.parametrize("recipe", ALL, ids=label)
+
+
+def ask_openpi(recipe: Recipe, count: int) -> None:
+    policy = policy_of(recipe)
+    session = policy.start(seed_at(0, "served", 0))
+    with serving(policy_of(recipe)) as served:
+        robot = Robot(served.url)
+        executed = observation(0).executed
+        for number in range(count):
+            seen = observation(number)
+            answer = robot.send(openpi_message(seen))
+            object.__setattr__(seen, "executed", executed)
+            session, act = policy.act(session, seen)
+            executed = act.chunk[: policy.execute]
+            assert (answer["actions"] == act.chunk).all()
+            assert answer["evaluations"] == dict(act.evaluations)
+            assert answer["server_timing"]["infer_ms"] > 0
+        robot.close()
+
+
+def ask_roboarena(recipe: Recipe, count: int) -> None:
+    policy = droid_policy(recipe)
+    with serving(policy, roboarena_dialect(policy)) as served:
+        robot = Robot(served.url)
+        assert robot.greeting["image_resolution"] == [32, 32]
+        for number in range(count):
+            answer = robot.send(roboarena_message(number, session=f"s{number // 20}-A"))
+            assert answer.keys() == {"actions"}
+            assert answer["actions"].shape == (policy.execute, 8)
+            assert np.isfinite(answer["actions"]).all()
+        assert robot.send({"endpoint": "reset", "session_id": "s0-A"}) == "reset successful"
+        robot.close()
+
+
+@every_recipe
+def test_served_chunks_are_those_made_in_process(recipe: Recipe) -> None:
+    ask_openpi(recipe, 3)
+
+
+@every_recipe
+def test_roboarena_gets_actions_to_execute(recipe: Recipe) -> None:
+    ask_roboarena(recipe, 3)
+
+
+@pytest.mark.slow
+@every_recipe
+def test_a_hundred_requests_each(recipe: Recipe) -> None:
+    ask_openpi(recipe, 100)
+    ask_roboarena(recipe, 100)
+
+
+@pytest.mark.slow
+@every_recipe
+def test_a_hundred_requests_of_the_real_openpi_client(recipe: Recipe) -> None:
+    # openpi-client demands numpy < 2, so it is no dependency: pip install --no-deps openpi-client
+    client = pytest.importorskip("openpi_client.websocket_client_policy")
+    with serving(policy_of(recipe)) as served, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # how it connects, since websockets 17
+        host, port = served.url.removeprefix("ws://").split(":")
+        robot: Any = client.WebsocketClientPolicy(host, int(port))
+        assert robot.get_server_metadata()["execute"] == policy_of(recipe).execute
+        for number in range(100):
+            answer = robot.infer(openpi_message(observation(number)))
+            assert answer["actions"].dtype == np.float32
+            assert answer["actions"].ndim == 2
+        robot._ws.close()
