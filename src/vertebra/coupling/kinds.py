@@ -64,8 +64,9 @@ Coupling = Joint | Head | Inverse
 
 
 def whole(coupling: Coupling) -> Joint:
-    """One table over all streams of a coupling; what is read by other means than joint attention
-    stands in it as seen. Derived facts (closure, skipping, pictures) come from it.
+    """One table over all streams of a coupling, from which facts are derived.
+
+    What is read by other means than joint attention stands in it as seen.
     """
     match coupling:
         case Joint():

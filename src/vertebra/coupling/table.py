@@ -194,7 +194,7 @@ def closure(joint: Joint, name: str) -> frozenset[str]:
 
 
 def present(joint: Joint, name: str) -> frozenset[str]:
-    """Those of them on which it depends at its own (or a later) chunk time, not only at past ones."""
+    """Those of them on which it depends not only at past chunk times."""
     return frozenset(key for key, found in reaches(joint, name).items() if found - {Reach.PAST})
 
 

@@ -46,8 +46,9 @@ def join_heads(x_BHLK: Tensor) -> Tensor:
 
 
 def turned(x_BHLK: Tensor, times_L: Tensor) -> Tensor:
-    """Queries or keys [B, H, L, K] turned by their chunk time, so that scores depend on its
-    difference only and cached keys stay right as time goes on.
+    """Queries or keys [B, H, L, K] turned by their chunk time.
+
+    Scores then depend on differences of times only, so that cached keys stay right as time goes on.
 
     Source: Su et al., arXiv:2104.09864 (rotary position embedding).
     """

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -142,10 +143,9 @@ class TrainedPolicy:
         done = self._generate(sessions, passes, passes.at)
         history = passes.history
         if leaps:
-            under_way, made = history.pending, done.values["action"]
-            assert under_way is not None
-            history = replace(history, pending=made)
-            done = replace(done, values={**done.values, "action": under_way})
+            made, executing = done.values, {"action": history.pending}
+            history = replace(history, pending=made["action"])
+            done = replace(done, values={**made, **cast("dict[str, Tensor]", executing)})
         return self._answers(sessions, given, passes, done, history=history)
 
     def _generate(

@@ -33,7 +33,7 @@ class InverseDynamics(nn.Module):
         self.out = nn.Linear(2 * width, horizon * dims)
 
     def forward(self, frames_BLC: Tensor) -> Tensor:
-        """Patch vectors [B, frames * tokens, C] of the frames in order to actions [B, horizon, A]."""
+        """Patch vectors [B, frames * tokens, C] in order to actions [B, horizon, A]."""
         batch, length, channels = frames_BLC.shape
         tokens = (self.px // self.patch) ** 2
         patches = frames_BLC.reshape(batch * length // tokens, tokens, channels)

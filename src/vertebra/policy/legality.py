@@ -116,47 +116,47 @@ def _simple_problems(recipe: "Recipe", table: Joint, plain: Simple) -> list[str]
     steps = [getattr(plain, name, 1) for name in ("steps", "video_steps")]
     if min(steps) < 1:
         found.append(f"a schedule needs one step or more, found {plain}")
-    unskippable = set(denoised) - {"action"} - recipe.skips
     match plain:
         case ActionOnly(marginal=marginal):
-            found += [
-                f"'{name}' cannot stay noise: it is not a denoised stream that the action reads"
-                for name in marginal
-                if name not in unskippable
-            ]
-            left = sorted(unskippable - set(marginal))
-            if left:
-                found.append(
-                    f"schedule ActionOnly never generates {left}, but the action reads it "
-                    f"(it depends on {sorted(closure(table, 'action'))}): use Together or "
-                    "VideoFirst, or take it out of what the action sees"
-                )
+            return found + _action_only_problems(recipe, table, marginal)
         case Together(guidance=guidance):
+            found += _guidance_problems(recipe, guidance)
             if isinstance(recipe.coupling, Inverse):
                 found.append("an inverse dynamics model reads finished frames: use VideoFirst")
-            found += _guidance_problems(recipe, guidance)
-            finished = _clean_copies(table)
-            if finished and not recipe.rolling:
+            unfinished = sorted(_clean_copies(table, rolling=recipe.rolling))
+            if unfinished:
                 found.append(
-                    f"schedule Together never finishes {sorted(finished)} before the action, but "
-                    "the action reads its clean copy: use VideoFirst"
+                    f"schedule Together never finishes {unfinished} before the action, but the "
+                    "action reads its clean copy: use VideoFirst"
                 )
-            elif finished & _present_copies(table):
-                found.append(
-                    f"schedule Together never finishes {sorted(finished)} before the action, but "
-                    "the action reads its clean copy in the same chunk: use VideoFirst"
-                )
+            return found
         case VideoFirst(until=until, guidance=guidance):
             found += _guidance_problems(recipe, guidance)
             if not 0.0 < until <= 1.0:
                 found.append(f"imagining stops at flow time {until}: expected above 0, up to 1")
             if not [name for name in denoised if name != "action"]:
                 found.append("schedule VideoFirst needs a denoised stream besides the action")
-            found += [
+            return found + [
                 f"schedule VideoFirst generates '{name}' before the action, but it reads the action"
                 for name in denoised
                 if name != "action" and "action" in present(table, name)
             ]
+
+
+def _action_only_problems(recipe: "Recipe", table: Joint, marginal: tuple[str, ...]) -> list[str]:
+    unskippable = set(table.named(Role.DENOISED)) - {"action"} - recipe.skips
+    found = [
+        f"'{name}' cannot stay noise: it is not a denoised stream that the action reads"
+        for name in marginal
+        if name not in unskippable
+    ]
+    left = sorted(unskippable - set(marginal))
+    if left:
+        found.append(
+            f"schedule ActionOnly never generates {left}, but the action reads it (it depends on "
+            f"{sorted(closure(table, 'action'))}): use Together or VideoFirst, or take it out of "
+            "what the action sees"
+        )
     return found
 
 
@@ -194,11 +194,7 @@ def _head_problems(recipe: "Recipe", plain: Schedule) -> list[str]:
     return found
 
 
-def _clean_copies(table: Joint) -> set[str]:
-    reached = closure(table, "action")
-    return {table.stream(name).of for name in table.named(Role.TEACHER) if name in reached}
-
-
-def _present_copies(table: Joint) -> set[str]:
-    reached = present(table, "action")
+def _clean_copies(table: Joint, *, rolling: bool) -> set[str]:
+    """Streams whose clean copy the action reads while its chunk is made."""
+    reached = present(table, "action") if rolling else closure(table, "action")
     return {table.stream(name).of for name in table.named(Role.TEACHER) if name in reached}

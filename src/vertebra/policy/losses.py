@@ -1,7 +1,8 @@
 """The training losses of a recipe, one named term each, per sample."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -31,6 +32,52 @@ def losses(
         samples: The batch; one element for each chunk of a rolling recipe, oldest first.
         generator: Source of noise and flow times.
     """
+    recipe = network.shape.recipe
+    noised = _noised(network, samples, generator)
+    scenes = [network.scene(one.given) for one in _told(network, samples, generator)]
+    real = torch.stack([one.real for one in samples], dim=1) if len(samples) > 1 else None
+    read = network.look(scenes, noised.noisy, real=real)
+    predicted = network.velocities(read, noised.noisy)
+    terms: dict[str, Tensor] = {}
+    match recipe.coupling:
+        case Head():
+            predicted |= _decoded(network, scenes[0], read, noised, generator)
+        case Inverse():
+            terms["action"] = _inferred(network, samples, noised)
+        case _:
+            pass
+    for name, wanted in noised.wanted.items():
+        process, time = network.process(name), _per_token(network, name, noised.noisy[name][1])
+        error = (predicted[name] - wanted).square().mean(-1)
+        error = error * weight_at(process.weighting, time, process.predicts)[..., 0]
+        terms[name] = _masked_mean(error, noised.weights[name])
+        if name == "future":
+            # Early on the words decide what will move; later the motion itself tells.
+            terms[name] = terms[name] * (1.0 + (samples[-1].frame < START_FRAMES).float())
+    if network.shape.pointing:
+        parts = [_pointing(network, read, chunk, one) for chunk, one in enumerate(samples)]
+        terms["pointing"] = torch.stack(parts).mean(0)
+    return terms
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Noised:
+    """The streams of one batch on their way from noise to data.
+
+    Attributes:
+        noisy: What goes into the network, teachers included.
+        clean: Clean vectors of every denoised stream [B, chunks * L, C].
+        wanted: Velocities that noisy streams should get.
+        weights: Loss weights of every denoised stream [B, chunks * copies * L].
+    """
+
+    noisy: Noisy
+    clean: Mapping[str, Tensor]
+    wanted: Mapping[str, Tensor]
+    weights: Mapping[str, Tensor]
+
+
+def _noised(network: Network, samples: Sequence[Examples], generator: torch.Generator) -> Noised:
     shape, recipe = network.shape, network.shape.recipe
     count, chunks = samples[0].count, len(samples)
     targets = {n: [clean_vectors(shape, n, one) for one in samples] for n in network.denoised}
@@ -48,6 +95,8 @@ def losses(
         if name in shown:
             times[name] = torch.where(shown[name][:, None], 1.0, times[name])
             weights[name] = weights[name] * ~shown[name][:, None]
+        if recipe.leapfrogs:  # the first chunk of a sample has no past to be made from
+            weights[name][:, : weights[name].shape[1] // chunks] = 0.0
         noisy[name] = (between(noise, data, _per_token(network, name, times[name])), times[name])
         wanted[name] = velocity(noise, data)
     for name in network.table.named(Role.TEACHER):
@@ -55,39 +104,14 @@ def losses(
         time = torch.ones(count, chunks, device=data.device)
         if name in recipe.noise:
             time = _drawn(recipe.noise[name].times, count, chunks, generator).to(data.device)
-            noise = _noise(data, generator)
-            data = between(noise, data, _per_token(network, name, time))
+            data = between(_noise(data, generator), data, _per_token(network, name, time))
         noisy[name] = (data, time)
-    scenes = [network.scene(one.given) for one in _told(network, samples, generator)]
-    real = torch.stack([one.real for one in samples], dim=1) if chunks > 1 else None
-    read = network.look(scenes, noisy, real=real)
-    predicted = network.velocities(read, noisy)
-    terms: dict[str, Tensor] = {}
-    if isinstance(recipe.coupling, Head):
-        predicted |= _decoded(network, scenes[0], read, noisy, clean, generator)
-    if isinstance(recipe.coupling, Inverse):
-        terms["action"] = _inferred(network, samples, clean, weights["action"])
-    if recipe.leapfrogs:
-        for name in recipe.noisy:  # the first chunk of a sample has no past to be made from
-            weights[name][:, : weights[name].shape[1] // chunks] = 0.0
-    for name in recipe.noisy:
-        process, time = network.process(name), _per_token(network, name, noisy[name][1])
-        error = (predicted[name] - wanted[name]).square().mean(-1)
-        error = error * weight_at(process.weighting, time, process.predicts)[..., 0]
-        terms[name] = _masked_mean(error, weights[name])
-        if name == "future":
-            # Early on the words decide what will move; later the motion itself tells.
-            terms[name] = terms[name] * (1.0 + (samples[-1].frame < START_FRAMES).float())
-    if network.shape.pointing:
-        parts = [
-            pointing_loss(
-                *network.pointing(network.pixel_tokens(read, chunk)), one.points, network.grid
-            )
-            * one.real
-            for chunk, one in enumerate(samples)
-        ]
-        terms["pointing"] = torch.stack(parts).mean(0)
-    return terms
+    return Noised(noisy=noisy, clean=clean, wanted=wanted, weights=weights)
+
+
+def _pointing(network: Network, read: Read, chunk: int, one: Examples) -> Tensor:
+    scores, offsets = network.pointing(network.pixel_tokens(read, chunk))
+    return pointing_loss(scores, offsets, one.points, network.grid) * one.real
 
 
 def weighted_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> Tensor:
@@ -170,53 +194,40 @@ def _told(
 
 
 def _decoded(
-    network: Network,
-    scene: Scene,
-    read: Read,
-    noisy: Noisy,
-    clean: Mapping[str, Tensor],
-    generator: torch.Generator,
+    network: Network, scene: Scene, read: Read, noised: Noised, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """The head's velocity of the action."""
-    coupling = network.shape.recipe.coupling
-    assert isinstance(coupling, Head)
-    noisy_own = [name for name in coupling.reads.of if name in network.denoised]
+    coupling = cast("Head", network.shape.recipe.coupling)
+    read_noisy, at = network.shape.recipe.read_noisy, coupling.reads.at_time
     shown = read
-    if noisy_own and coupling.reads.at_time is not None:
-        at = coupling.reads.at_time
+    if read_noisy and at is not None:
         fixed: dict[str, tuple[Tensor, Tensor]] = {}
-        for name in noisy_own:
-            value, time = noisy[name]
+        for name in read_noisy:
+            value, time = noised.noisy[name]
+            there = torch.full_like(time, at)
             start = _noise(value, generator)
-            point = between(start, clean[name], torch.full_like(value[..., :1], at))
-            fixed[name] = (point, torch.full_like(time, at))
-        known = {name: slot for name, slot in read.cache.items() if name not in noisy_own}
+            point = between(start, noised.clean[name], _per_token(network, name, there))
+            fixed[name] = (point, there)
+        known = {name: slot for name, slot in read.cache.items() if name not in read_noisy}
         later = network.again(scene, fixed, known)
         shown = replace(
-            read,
-            hidden={**read.hidden, **later.hidden},
-            cache={**known, **later.cache},
+            read, hidden={**read.hidden, **later.hidden}, cache={**known, **later.cache}
         )
     point = network.pointed_at(read, scene) if POINT in coupling.head.experts else None
     if not coupling.trained:
         detached = {n: tuple(x.detach() for x in states) for n, states in shown.hidden.items()}
         shown = replace(shown, hidden=detached)
-    features = network.features(shown)
-    return network.decode(scene, features, point, {"action": noisy["action"]})
+    action = {"action": noised.noisy["action"]}
+    return network.decode(scene, network.features(shown), point, action)
 
 
-def _inferred(
-    network: Network,
-    samples: Sequence[Examples],
-    clean: Mapping[str, Tensor],
-    weights: Tensor,
-) -> Tensor:
+def _inferred(network: Network, samples: Sequence[Examples], noised: Noised) -> Tensor:
     """Squared error of inverse dynamics on true frames [B]."""
-    futures = clean["future"].chunk(len(samples), dim=1)
+    futures = noised.clean["future"].chunk(len(samples), dim=1)
     nows = [next(iter(one.given.images.values())) for one in samples]
     found = [network.inferred(now, part) for now, part in zip(nows, futures, strict=True)]
-    error = (joined(found).float() - clean["action"]).square().mean(-1)
-    return _masked_mean(error, weights)
+    error = (joined(found).float() - noised.clean["action"]).square().mean(-1)
+    return _masked_mean(error, noised.weights["action"])
 
 
 def _masked_mean(error_BL: Tensor, weight_BL: Tensor) -> Tensor:

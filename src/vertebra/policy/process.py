@@ -4,11 +4,16 @@ from dataclasses import dataclass
 
 from vertebra.spec.noise import Flat, Grid, Predicts, Times, UniformGrid, Weighting
 
+FLAT = Flat()
+EQUAL_STEPS = UniformGrid()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A noise process. Whatever a paper calls it, inside it is a straight path from noise at flow
-    time 0 to data at flow time 1; diffusion in sigma or in steps differs in what stands here.
+    """A noise process.
+
+    Whatever a paper calls it, inside it is a straight path from noise at flow time 0 to data at
+    time 1; diffusion in sigma or in steps differs in what stands here.
 
     Attributes:
         times: How flow times are drawn in training.
@@ -18,9 +23,9 @@ class Process:
     """
 
     times: Times
-    weighting: Weighting = Flat()
+    weighting: Weighting = FLAT
     predicts: Predicts = Predicts.VELOCITY
-    grid: Grid = UniformGrid()
+    grid: Grid = EQUAL_STEPS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "predicts", Predicts(self.predicts))

@@ -1,13 +1,13 @@
 """A recipe: a policy as data. Backbone x coupling x schedule, and how it is trained."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 
 from vertebra.backbones.kinds import VLM, Backbone, Video
 from vertebra.coupling.kinds import Coupling, Head, Inverse, pixels_of, trunk_of, whole
-from vertebra.coupling.table import Joint, closure, present, skippable
+from vertebra.coupling.table import Joint, closure, skippable
 from vertebra.policy.legality import recipe_problems
 from vertebra.policy.process import Process
 from vertebra.schedules.kinds import (
@@ -120,7 +120,7 @@ class Recipe:
 
     @property
     def noisy(self) -> tuple[str, ...]:
-        """Denoised streams that are made from noise (an inverse dynamics model predicts actions)."""
+        """Denoised streams that are made from noise; inverse dynamics predicts actions instead."""
         denoised = self.table.named(Role.DENOISED)
         inverse = isinstance(self.coupling, Inverse)
         return tuple(name for name in denoised if not (inverse and name == "action"))

@@ -1,12 +1,13 @@
 """Everything that fixes the tensors of a policy: recipe, size, robot."""
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from vertebra.backbones.sizes import Size
 from vertebra.coupling.kinds import FEATURES
 from vertebra.coupling.table import Embed, Joint
 from vertebra.policy.recipe import Recipe
-from vertebra.schedules.kinds import Plan, Rolling, Schedule
+from vertebra.schedules.kinds import Plan, Rolling, Schedule, Simple
 from vertebra.spec.action import ActionSpec
 from vertebra.spec.observation import ObservationSpec
 from vertebra.spec.streams import PIXEL_STREAMS, POINT, Role
@@ -17,6 +18,7 @@ MADE = {
     Role.DENOISED: ("future", "future_state", "value", "action"),
 }
 """Streams for which there are tensors; teachers are copies of ``future`` or ``action``."""
+Few = TypeVar("Few", bound=Simple)
 COPIED = ("future", "action")
 CONTEXTS = ("text", "state", FEATURES)
 
@@ -66,18 +68,20 @@ class Shape:
     def _cut(self, schedule: Schedule) -> Schedule:
         match schedule:
             case Rolling(inner=inner, window=window):
-                cut = self._cut(inner)
-                assert not isinstance(cut, Plan | Rolling)
-                return replace(schedule, inner=cut, window=min(window, self.size.window))
+                short = min(window, self.size.window)
+                return replace(schedule, inner=self._short(inner), window=short)
             case Plan(inner=inner, candidates=candidates):
                 return replace(
                     schedule,
-                    inner=self._cut(inner),
+                    inner=self._short(inner),
                     candidates=min(candidates, self.size.candidates or candidates),
                 )
             case _:
-                steps = self.size.action_steps
-                return schedule if steps is None else replace(schedule, steps=steps)
+                return self._short(schedule)
+
+    def _short(self, schedule: Few) -> Few:
+        steps = self.size.action_steps
+        return schedule if steps is None else replace(schedule, steps=steps)
 
     @property
     def state_dims(self) -> int:

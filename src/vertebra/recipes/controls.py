@@ -1,8 +1,8 @@
 """Controls: what is left of a video model when it does not imagine.
 
 Idea: FEATURES_ONLY: a head reads a video model's hidden states of the present frame; nothing is
-    ever imagined, in training or when acting. ACTION_ONLY: Fast-WAM without its video loss. Together
-    with the trained-blind twins they say what imagination, and what words, are worth.
+    ever imagined, in training or when acting. ACTION_ONLY: Fast-WAM without its video loss.
+    Together with the trained-blind twins they say what imagination, and what words, are worth.
 Source: FEATURES_ONLY: starVLA's WM4A recipe (starVLA/starVLA @ 0ed0aad). ACTION_ONLY: the ablation
     "without video co-training" of arXiv:2603.16666.
 Reads: FEATURES_ONLY: hidden states of the frame, and the state. ACTION_ONLY: the frame.

@@ -1,14 +1,15 @@
 """Cortex 2.0: several futures are imagined, scored, and the best one conditions the policy.
 
-Idea: A vision-language model reads scene and instruction; a world model imagines k futures; a reward
-    model scores progress, risk and success; the action head reads the context and the best future.
+Idea: A vision-language model reads scene and instruction; a world model imagines k futures; a
+    reward model scores progress, risk and success; the action head reads the context and the best
+    future.
 Source: arXiv:2604.20246 (closed).
 Reads: hidden states of image, text and the best-scored future, the state, and the chunk.
 Schedule: plan over two futures (the paper's experiments), then ten steps on the action.
 Deviations: The world model predicts coarse frames instead of features of the language model; the
-    scores are a stream of the same model, not a frozen reward model trained on deployments. Risk can
-    be learned only from data that holds failures: demonstrations hold none, and its label is then
-    missing. The advantage token and knowledge insulation are left out.
+    scores are a stream of the same model, not a frozen reward model trained on deployments. Risk
+    can be learned only from data that holds failures: demonstrations hold none, and its label is
+    then missing. The advantage token and knowledge insulation are left out.
 Expected: no published number is claimed at mini size.
 Cost: 1 prefix pass, 2 x 10 world-model passes, 2 x 10 for the scores, 10 action passes a chunk.
 Status: sketch.

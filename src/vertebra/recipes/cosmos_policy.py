@@ -1,18 +1,19 @@
 """Cosmos Policy: actions, states and values are frames of a video model.
 
 Idea: Nothing of the video model is changed. A chunk of actions, a state or a value fills a latent
-    frame of its own, and one diffusion over the whole sequence, with full attention, makes them all.
+    frame of its own, and one diffusion over the whole sequence, with full attention, makes them
+    all.
 Source: arXiv:2601.16163; NVlabs/cosmos-policy
     cosmos_policy/{models/policy_text2world_model.py,modules/hybrid_edm_sde.py} @ 18a2acc.
 Reads: everything in the sequence: frame, state, and the noisy action, future state, future, value.
-Schedule: all together in five passes, sigma from 80 to 4, the last one ending at the data. PLAN: the best of
-    eight candidate actions by the value imagined anew for each.
+Schedule: all together in five passes, sigma from 80 to 4, the last one ending at the data. PLAN:
+    the best of eight candidate actions by the value imagined anew for each.
 Deviations: Euler instead of the two-step multistep solver. Sigmas as in the paper; the code
     multiplies them by the square root of the number of latent frames. In the code's scaling the
-    weighted error of the data is a flat error of the velocity, which is what stands here. PLAN: three futures with one value each
-    (paper: five values each), from the same weights (paper: a second checkpoint tuned on 648
-    rollouts). Returns are discounted steps to the end of a demonstration, which is taken to end in
-    success.
+    weighted error of the data is a flat error of the velocity, which is what stands here. PLAN:
+    three futures with one value each (paper: five values each), from the same weights (paper: a
+    second checkpoint tuned on 648 rollouts). Returns are discounted steps to the end of a
+    demonstration, which is taken to end in success.
 Expected: no published number is claimed at mini size.
 Cost: 5 passes over the whole sequence a chunk; PLAN 8 candidates x (5 + 3 x 5).
 Status: sketch.

@@ -1,15 +1,15 @@
 """DreamZero: one trunk denoises video and action together, chunk after chunk.
 
-Idea: A video model's own transformer also carries action and state tokens. Each chunk is denoised at
-    one flow time for video and action; what was really seen replaces what was imagined.
+Idea: A video model's own transformer also carries action and state tokens. Each chunk is denoised
+    at one flow time for video and action; what was really seen replaces what was imagined.
 Source: arXiv:2602.15922; dreamzero0/dreamzero
     groot/vla/model/dreamzero/modules/wan_video_dit_action_casual_chunk.py @ ab790c1.
 Reads: real frames up to now, real frames of past chunks, this chunk's noisy video, state, chunk.
 Schedule: rolling; video and action together (paper: 4 steps; Flash: 1); guidance on the video only.
 Deviations: The state token looks at itself only, as in training in the code (when acting the code
     lets it see the chunk). One real frame a chunk and camera enters at full resolution, the frames
-    inside a chunk as coarse video tokens. Solver: Euler instead of UniPC. Guidance: the paper trains
-    without dropping words; here a share is dropped.
+    inside a chunk as coarse video tokens. Solver: Euler instead of UniPC. Guidance: the paper
+    trains without dropping words; here a share is dropped.
 Expected: no published number is claimed at mini size.
 Cost: 1 pass over new real frames, 4 joint passes (twice with guidance) a chunk.
 Status: sketch.

@@ -1,7 +1,7 @@
 """Hybrids: a vision-language model and a video model in one attention.
 
-Idea: MOTUS: language model, video model and action expert share attention in every layer; flow times
-    of video and action are independent, so one set of weights is policy, world model, inverse
+Idea: MOTUS: language model, video model and action expert share attention in every layer; flow
+    times of video and action are independent, so one set of weights is policy, world model, inverse
     dynamics and video generator at once (UniDiffuser). MOTUS_VLA: the same weights as a policy
     alone: the future stays pure noise, which means "not known". VLM_WAM: Fast-WAM whose words come
     from a language model that looks at the scene.

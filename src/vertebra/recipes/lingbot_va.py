@@ -3,8 +3,8 @@
 Idea: Video chunk and action chunk follow one another in one causal sequence. The action reads this
     chunk's imagination, denoised only part of the way; afterwards the cache is rewritten with real
     frames and the actions that were executed.
-Source: arXiv:2601.21998; Robbyant/lingbot-va wan_va/{train.py,wan_va_server.py,modules/model.py}
-    @ 6f092cb.
+Source: arXiv:2601.21998; Robbyant/lingbot-va wan_va/{train.py,wan_va_server.py,modules/model.py} @
+    6f092cb.
 Reads: real frames up to now, past executed actions, this chunk's imagined frames, the chunk.
 Schedule: rolling; video first (paper: 3 steps, stopped at flow time 0.6), then ten action steps.
     SHARED: one trunk for both, as released. ASYNC: a chunk is made while the one before it is

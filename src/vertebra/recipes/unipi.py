@@ -4,8 +4,8 @@ Idea: A text-conditioned video model imagines what the task looks like when done
     trained apart from it, reads the actions off the imagined frames.
 Source: arXiv:2302.00111 (no official code).
 Reads: the present frame and the imagined frames, as pictures.
-Schedule: the video is denoised to the end, then one pass of the inverse dynamics model; the chunk is
-    executed in open loop.
+Schedule: the video is denoised to the end, then one pass of the inverse dynamics model; the chunk
+    is executed in open loop.
 Deviations: A transformer on coarse frames instead of a cascade of pixel U-Nets with temporal
     super-resolution; rectified flow instead of log-SNR diffusion; the first frame is read as tokens
     instead of being tiled onto every frame. The inverse dynamics model reads pairs of frames at

@@ -7,9 +7,9 @@ Source: arXiv:2412.14803; roboterax/video-prediction-policy
 Reads: hidden states of the future tokens in two layers, state, text, and the chunk itself.
 Schedule: one pass over frame and noise, ten steps on the action.
 Deviations: A transformer instead of the Stable Video Diffusion U-Net, and no Video Former between
-    them. EDM's preconditioned output is a velocity here. Video and action are trained together with the policy's gradient kept out of the video
-    model; the paper trains them one after the other. The state token is ours (the paper's CALVIN
-    policy has none).
+    them. EDM's preconditioned output is a velocity here. Video and action are trained together with
+    the policy's gradient kept out of the video model; the paper trains them one after the other.
+    The state token is ours (the paper's CALVIN policy has none).
 Expected: no published number is claimed at mini size.
 Cost: 1 frame pass, 1 video pass, 10 action passes a chunk.
 Status: sketch.

@@ -32,8 +32,9 @@ class Denoiser(Protocol[Kept]):
 
     @property
     def grids(self) -> Mapping[str, Grid]:
-        """How the steps of each noisy stream lie in flow time; a stream without one is predicted
-        in a single step.
+        """How the steps of each noisy stream lie in flow time.
+
+        A stream without a grid is predicted in a single step.
         """
         ...
 
