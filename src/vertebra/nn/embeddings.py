@@ -84,13 +84,13 @@ class Bins(nn.Module):
     def __init__(self, numbers: int, width: int) -> None:
         super().__init__()
         self.table = nn.Embedding(numbers * BINS, width)
-        self.register_buffer("first", BINS * torch.arange(numbers), persistent=False)
 
     def forward(self, values_BN: Tensor) -> Tensor:
         """Normalised numbers [B, N] to tokens [B, N, D]."""
         share = (values_BN.float() / BIN_RANGE + 1.0) / 2.0
         rows = (share * BINS).floor().clamp(0, BINS - 1).long()
-        return self.table(rows + self.first)
+        first = BINS * torch.arange(values_BN.shape[1], device=rows.device)
+        return self.table(rows + first)
 
 
 def tiled(vectors_BLC: Tensor, tokens: int, width: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -141,8 +142,8 @@ class Senses(nn.Module):
         padding: dict[str, Tensor] = {}
         for name in names:
             if name in self.eyes:
-                eyes = self.eyes[name]
-                seen = [eyes[camera](given.images[camera]) for camera in given.images]
+                eyes = cast("nn.ModuleDict", self.eyes[name])
+                seen = [eye(given.images[camera]) for camera, eye in eyes.items()]
                 tokens[name] = torch.cat(seen, dim=1)
             elif name == "text":
                 words = self.heard(given.instructions, silent)

@@ -54,7 +54,7 @@ FAST_WAM = Recipe(
 FAST_WAM_JOINT = replace(
     FAST_WAM,
     name="fast-wam-joint",
-    coupling=FAST_WAM.coupling.with_sight("action", frame=ALL, future=ALL, action=ALL),
+    coupling=FAST_WAM.trunk.with_sight("action", frame=ALL, future=ALL, action=ALL),
     schedule=Together(steps=10),
 )
 

@@ -71,7 +71,7 @@ VLM_WAM = replace(
     MOTUS,
     name="vlm-wam",
     source="hybrid of arXiv:2603.16666 and arXiv:2410.24164",
-    coupling=MOTUS.coupling.with_sight("future", **SCENE, future=ALL).with_sight(
+    coupling=MOTUS.trunk.with_sight("future", **SCENE, future=ALL).with_sight(
         "action", **SCENE, state=ALL, action=ALL
     ),
     schedule=ActionOnly(steps=10),

@@ -32,8 +32,6 @@ from vertebra.spec.streams import PAST, SAME, UPTO, denoised, given, teacher
 
 HISTORY = {"frame": UPTO, "clean_future": PAST, "clean_action": PAST}
 BEFORE = {"frame": PAST, "clean_action": PAST}
-VIDEO_STREAMS = ("frame", "future", "clean_future")
-ACTION_STREAMS = ("clean_action", "action")
 
 LINGBOT_VA = Recipe(
     name="lingbot-va",
@@ -54,7 +52,13 @@ LINGBOT_VA = Recipe(
             "clean_action": {**HISTORY, "clean_future": UPTO, "clean_action": UPTO},
             "action": {**HISTORY, "clean_future": UPTO, "action": SAME},
         },
-        experts=dict.fromkeys(VIDEO_STREAMS, "video") | dict.fromkeys(ACTION_STREAMS, "action"),
+        experts={
+            "frame": "video",
+            "future": "video",
+            "clean_future": "video",
+            "clean_action": "action",
+            "action": "action",
+        },
         context=("text",),
     ),
     schedule=Rolling(
@@ -77,9 +81,7 @@ LINGBOT_VA = Recipe(
 LINGBOT_VA_SHARED = replace(
     LINGBOT_VA,
     name="lingbot-va-shared",
-    coupling=replace(
-        LINGBOT_VA.coupling, experts=dict.fromkeys((*VIDEO_STREAMS, *ACTION_STREAMS), "video")
-    ),
+    coupling=replace(LINGBOT_VA.coupling, experts=dict.fromkeys(LINGBOT_VA.trunk.sees, "video")),
 )
 
 LINGBOT_VA_ASYNC = replace(
