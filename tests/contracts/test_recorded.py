@@ -10,8 +10,21 @@ import pytest
 import torch
 
 from vertebra.coupling.visibility import pair_mask
+from vertebra.flow.grids import steps_of
+from vertebra.flow.noise_levels import sigma_of_time
 from vertebra.flow.times import draw_times
-from vertebra.spec.noise import BetaTimes, ShiftedUniform, Times
+from vertebra.flow.weights import weight_at
+from vertebra.nn.embeddings import sinusoid
+from vertebra.spec.noise import (
+    Bell,
+    BetaTimes,
+    Grid,
+    KarrasGrid,
+    LogNormalSigma,
+    ShiftedGrid,
+    ShiftedUniform,
+    Times,
+)
 from vertebra.spec.streams import Reach
 
 HERE = Path(__file__).parent
@@ -156,3 +169,60 @@ def test_times_are_drawn_like_the_originals(
     theirs = np.array(drawn["quantiles"]) / (1000.0 if max(drawn["quantiles"]) > 1.0 else 1.0)
     found = np.quantile(1.0 - ours if noise_is_late else ours, drawn["probabilities"])
     np.testing.assert_allclose(found, theirs, atol=0.004)
+
+
+def test_sigmas_are_drawn_like_those_of_cosmos_policy() -> None:
+    times = LogNormalSigma(mean=1.3862943611198906, std=1.2, uniform_share=0.3, low=1.0, high=85.0)
+    ours = draw_times(times, 200_000, torch.Generator().manual_seed(1))
+    drawn = recorded("cosmos_policy")["sigma"]
+    found = np.quantile(sigma_of_time(ours.double()).numpy(), drawn["probabilities"])
+    np.testing.assert_allclose(found, drawn["quantiles"], rtol=0.03)
+
+
+def test_bell_weights_are_those_of_three_repositories() -> None:
+    cases = [recorded("fastwam")["noise"]["weight"]]
+    cases += [recorded(name)["noise"]["training"] for name in ("lingbot_va", "dreamzero")]
+    for case in cases:
+        level = torch.tensor(case["timestep"], dtype=torch.float64) / 1000.0
+        ours = weight_at(Bell(shift=5.0), 1.0 - level).numpy()
+        np.testing.assert_allclose(ours, case["weight"], rtol=1e-4, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("grid", "levels"),
+    [
+        (ShiftedGrid(shift=5.0), recorded("fastwam")["noise"]["inference"]["timesteps"]),
+        *(
+            (ShiftedGrid(shift=shift), recorded("lingbot_va")["noise"]["inference"][name])
+            for shift, name in (
+                (5.0, "video_25_shift_5"),
+                (1.0, "action_50_shift_1"),
+                (0.05, "action_10_shift_0.05"),
+            )
+        ),
+    ],
+    ids=["fastwam", "lingbot-video", "lingbot-action", "lingbot-libero"],
+)
+def test_shifted_steps_lie_where_the_originals_step(grid: Grid, levels: list[float]) -> None:
+    times = np.array(steps_of(grid, len(levels)))
+    np.testing.assert_allclose(times, [*(1.0 - np.array(levels) / 1000.0), 1.0], atol=1e-6)
+
+
+def test_sigmas_of_the_sampler_of_cosmos_policy() -> None:
+    made = recorded("cosmos_policy")["sampler"]
+    grid = KarrasGrid(
+        sigma_max=made["sigma_max"], sigma_min=made["sigma_min"], rho=float(made["order"])
+    )
+    times = np.array(steps_of(grid, made["steps"]))
+    np.testing.assert_allclose((1.0 - times) / times, [*made["sigmas"], 0.0], rtol=1e-8, atol=1e-12)
+
+
+def test_time_features_are_those_of_openpi() -> None:
+    made = recorded("openpi")["time_embedding"]
+    ours = sinusoid(
+        torch.tensor(made["position"]),
+        made["dimension"],
+        longest=made["max_period"],
+        shortest=made["min_period"],
+    )
+    np.testing.assert_allclose(ours.numpy(), made["embedding"], atol=2e-4)

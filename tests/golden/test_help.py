@@ -24,6 +24,9 @@ COMMANDS = (
     "verdict",
     "audit",
     "audit report",
+    "serve",
+    "client",
+    "client record",
 )
 
 

@@ -11,7 +11,7 @@ from house.repository import imported
 from vertebra.policy.recipe import Recipe
 from vertebra.recipes import ALL, by_name
 
-NOT_RECIPES = ("__init__.py", "table.py", "citations.py")
+NOT_RECIPES = ("__init__.py", "table.py", "citations.py", "evidence.py")
 FILES = [
     path
     for path in repository.python_files("src", "vertebra", "recipes")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats as distributions
 
-from vertebra.stats.crossed import Rollout, difference, p_value, rate
+from vertebra.stats.contrast import Contrast, contrast
+from vertebra.stats.crossed import Rollout, rate
 from vertebra.stats.paired import holm
 from vertebra.stats.proportion import clopper_pearson
 
@@ -32,6 +33,12 @@ def rollouts(values: NDArray[np.float64]) -> list[Rollout]:
         Rollout(value=float(values[s, c, k]), seed=s, state=c)
         for s, c, k in itertools.product(range(SEEDS), range(STATES), range(INSTRUCTIONS))
     ]
+
+
+def between(first: list[Rollout], second: list[Rollout]) -> Contrast:
+    found = contrast([(1.0, first), (-1.0, second)])
+    assert found is not None
+    return found
 
 
 def true_rate(rng: np.random.Generator, logit: float, sd: float) -> float:
@@ -60,9 +67,7 @@ def test_equal_recipes_are_rarely_called_different() -> None:
         for _side in range(2):
             p = 1 / (1 + np.exp(-(0.5 + rng.normal(0, 0.4, (SEEDS, 1, 1)) + state)))
             sides.append(rollouts((rng.random((SEEDS, STATES, INSTRUCTIONS)) < p).astype(float)))
-        estimate = difference(*sides)
-        assert estimate is not None
-        wrong += estimate.excludes_zero
+        wrong += between(*sides).estimate().excludes_zero
     assert wrong / REPEATS <= 0.06
 
 
@@ -84,11 +89,8 @@ def test_a_real_difference_is_found() -> None:
     rng = np.random.default_rng(4)
     found = 0
     for _ in range(100):
-        estimate = difference(
-            rollouts(outcomes(rng, 1.0, 0.1, 0.5)), rollouts(outcomes(rng, -0.4, 0.1, 0.5))
-        )
-        assert estimate is not None
-        found += estimate.excludes_zero
+        sides = [rollouts(outcomes(rng, logit, 0.1, 0.5)) for logit in (1.0, -0.4)]
+        found += between(*sides).estimate().excludes_zero
     assert found >= 85
 
 
@@ -129,10 +131,15 @@ def test_interval_and_p_value_agree(rows: list[tuple[bool, int, int]], flips: li
         Rollout(value=float(v != flip), seed=s, state=c)
         for (v, s, c), flip in zip(rows, flips, strict=False)
     ]
-    estimate, p = difference(first, second), p_value(first, second)
-    assert estimate is not None
-    if p is not None and abs(p - 0.05) > 1e-6:
-        assert estimate.excludes_zero == (p < 0.05)
+    found = contrast([(1.0, first), (-1.0, second)])
+    if found is None:
+        assert len({row.seed for row in first}) < 2
+        return
+    for margin in (0.0, 0.05, -0.2):
+        two_sided = 2 * min(found.p_above(margin), found.p_below(margin))
+        outside = abs(found.value - margin) > found.half()
+        if abs(two_sided - 0.05) > 1e-6:
+            assert outside == (two_sided < 0.05)
 
 
 @given(p=st.lists(st.floats(0, 1), max_size=12))

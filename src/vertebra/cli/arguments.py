@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from vertebra.cli.arguments_robot import Client, ServeCommand
+
 Flag = tyro.conf.FlagCreatePairsOff
 
 
@@ -231,4 +233,6 @@ Command = (
     | Annotated[ReportCommand, tyro.conf.subcommand("report")]
     | Annotated[VerdictCommand, tyro.conf.subcommand("verdict")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
+    | Annotated[ServeCommand, tyro.conf.subcommand("serve")]
+    | Annotated[Client, tyro.conf.subcommand("client")]
 )

@@ -9,7 +9,7 @@ from typing import Any
 import tyro
 
 from vertebra import __version__
-from vertebra.cli import arguments, audit, data, reading
+from vertebra.cli import arguments, arguments_robot, audit, client, data, reading, serve
 from vertebra.cli.cite import cite
 from vertebra.cli.pilot import carry_out_job, run_pilot_command
 from vertebra.spec.errors import MissingExtra
@@ -34,6 +34,8 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.ReportCommand: reading.report,
     arguments.VerdictCommand: reading.verdict,
     arguments.AuditReportCommand: audit.report,
+    arguments_robot.ServeCommand: serve.serve,
+    arguments_robot.ClientRecordCommand: client.record,
 }
 
 
@@ -60,7 +62,7 @@ def run(words: list[str]) -> int:
         args=words,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
-    if isinstance(command, arguments.Data | arguments.Audit):
+    if isinstance(command, arguments.Data | arguments.Audit | arguments_robot.Client):
         command = command.command
     try:
         return _COMMANDS[type(command)](command)

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from vertebra.report import phrases
 from vertebra.stats.interval import Estimate
 from vertebra.verdict.run import Arm
-from vertebra.verdict.summary import Point, Summary
+from vertebra.verdict.summary import (
+    DEAF,
+    LISTENS,
+    UNSKILLED,
+    Point,
+    Price,
+    Speed,
+    Summary,
+)
 
 PALETTE = {
     "vla": ("#3f76bd", "#2a9d9d", "#7a6bc4"),
@@ -86,7 +94,7 @@ def card(key: Key, point: Point | None, largest: Mapping[str, Point], summary: S
             flags=(),
         )
     twin = next((p for p in largest.values() if p.blind and p.recipe == point.recipe), None)
-    flags: list[str] = []
+    flags = _found(point.arm, summary)
     if len(point.jobs) < point.seeds_planned:
         flags.append(f"{len(point.jobs)} of {point.seeds_planned} training seeds finished")
     if len(point.jobs) == 1 and point.episodes:
@@ -104,6 +112,26 @@ def card(key: Key, point: Point | None, largest: Mapping[str, Point], summary: S
         measures=tuple(_measures(point, twin, summary)),
         flags=tuple(flags),
     )
+
+
+HEARD = {
+    LISTENS: "follows language (beats its blind twin)",
+    DEAF: "does not follow language",
+    UNSKILLED: "has not learnt to act",
+}
+
+
+def _found(arm: str, summary: Summary) -> list[str]:
+    """What was found out about an arm, for its card."""
+    flags = [HEARD[one.word] for one in summary.listening if one.arm == arm and one.word in HEARD]
+    return flags + [_speed(speed) for speed in summary.speeds if speed.arm == arm]
+
+
+def _speed(speed: Speed) -> str:
+    limit = f"the limit of {phrases.milliseconds(speed.limit_s)} a chunk"
+    if speed.keeps is None:
+        return f"not shown to keep {limit}"
+    return f"keeps {limit}" if speed.keeps else f"too slow: breaks {limit}"
 
 
 def _measures(point: Point, twin: Point | None, summary: Summary) -> list[Measure]:
@@ -128,7 +156,28 @@ def _measures(point: Point, twin: Point | None, summary: Summary) -> list[Measur
         if figure.estimate is not None and figure.name in CARD_FIGURES
     ]
     found.append(_latency_measure(point.arm, summary))
+    found += [_price_measure(price) for price in summary.prices if price.arm == point.arm]
     return found
+
+
+def _price_measure(price: Price) -> Measure:
+    """The burden: demonstrations to the target."""
+    label = f"Demonstrations for {phrases.percent(price.target)} success"
+    if price.crossing is None:
+        value, _, rest = price.words.partition(" (")
+        told = value if value[:1] in "<>" else phrases.NO_NUMBER
+        interval = "no interval" if value[:1] in "<>" else price.words
+        return Measure(
+            label=label, value=told, interval=interval, basis=rest[:-1], track=None, twin=None
+        )
+    return Measure(
+        label=label,
+        value=phrases.grouped(price.crossing.demonstrations),
+        interval=phrases.count_range(price.crossing.low, price.crossing.high),
+        basis="" if price.ceiling == 1 else f"levels off near {phrases.percent(price.ceiling)}",
+        track=None,
+        twin=None,
+    )
 
 
 def _share(label: str, estimate: Estimate, twin: float | None) -> Measure:
@@ -148,6 +197,8 @@ def _share(label: str, estimate: Estimate, twin: float | None) -> Measure:
 def _latency_measure(arm: str, summary: Summary) -> Measure:
     stages = [row for row in summary.latency if row.arm == arm]
     whole = next((row for row in stages if row.stage == "chunk"), None)
+    limit = summary.criteria.limit_s
+    against = "" if limit is None else f", limit {phrases.milliseconds(limit)}"
     if whole is None or whole.p50_s is None:
         return Measure(
             label="Latency of a chunk, median",
@@ -161,7 +212,7 @@ def _latency_measure(arm: str, summary: Summary) -> Measure:
         label="Latency of a chunk, median",
         value=phrases.milliseconds(whole.p50_s.value),
         interval=phrases.milliseconds_range(whole.p50_s),
-        basis=phrases.basis(whole.p50_s),
+        basis=phrases.basis(whole.p50_s) + against,
         track=None,
         twin=None,
     )

@@ -155,4 +155,11 @@ def _facts(run: Run, summary: Summary) -> tuple[tuple[str, str], ...]:
     ]
     if plan.samples:
         facts.append(("Samples per arm", phrases.grouped(plan.samples)))
+    criteria = plan.criteria
+    matters = f"{100 * criteria.minimum_difference:.0f} points"
+    if "demonstrations" in criteria.endpoints:
+        matters += f", {criteria.minimum_ratio:g} times the demonstrations"
+    facts.append(("What matters", matters))
+    if criteria.limit_s is not None:
+        facts.append(("Latency limit", phrases.milliseconds(criteria.limit_s)))
     return tuple(facts)

@@ -105,6 +105,21 @@ def grouped(value: float) -> str:
     return f"{value:,.0f}".replace(",", THIN)
 
 
+def count_range(low: float | None, high: float | None) -> str:
+    """The interval of a number of demonstrations; open ends say so."""
+    if low is None and high is None:
+        return "any number that was measured"
+    if low is None:
+        return f"under {grouped(high or 0)}"
+    return f"over {grouped(low)}" if high is None else f"{grouped(low)}{TO}{grouped(high)}"
+
+
+def ratio_range(estimate: Estimate) -> str:
+    """The interval of a ratio; open ends say so."""
+    low = "0" if estimate.low is None else f"{estimate.low:.2g}"
+    return f"{low} and more" if estimate.high is None else f"{low}{TO}{estimate.high:.2g}"
+
+
 def scientific(value: float) -> str:
     """A large number: ``2.1 × 10¹⁴``."""
     if value == 0:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vertebra.report import phrases
+from vertebra.spec.criteria import DEMONSTRATIONS
 from vertebra.stats.interval import Estimate
 from vertebra.verdict.run import Job
 from vertebra.verdict.summary import Point, Summary
@@ -133,16 +134,15 @@ def _condition_rows(points: Sequence[Point]) -> list[Row]:
 
 
 def _comparison_rows(summary: Summary) -> list[Row]:
-    measures = {"following": "following", "success": "success"}
     return [
         _estimate_row(
             c.difference,
             name=f"{c.first} − its twin" if c.kind == "twin" else f"{c.first} − {c.second}",
-            measure=measures[c.measure],
+            measure=c.measure,
             word=c.word,
         )
         for c in summary.comparisons
-        if c.difference is not None
+        if c.difference is not None and c.measure != DEMONSTRATIONS
     ]
 
 

@@ -1,4 +1,4 @@
-"""Rates and paired differences when every training seed met the same initial states.
+"""Rates of one recipe, and what changes within its checkpoints, over crossed seeds and states.
 
 The unit that a verdict generalises over is the *recipe*, so the training seed is a random effect;
 the initial states are a sample too, and all seeds share them. Rollouts are therefore crossed:
@@ -15,6 +15,8 @@ over three seeds is not an alternative: it covers about 75 % at nominal 95 %.
 Source: Cameron, Gelbach and Miller, J. Business & Economic Statistics 29 (2011), two-way
 clustered variance. Deviations: the half-widths are added instead of V_seed + V_state - V_both with
 one number of degrees of freedom, because that loses coverage when V_seed comes out small by luck.
+
+Differences between recipes are in :mod:`vertebra.stats.contrast`.
 """
 
 import math
@@ -37,11 +39,13 @@ class Rollout:
         value: 0 or 1 for an outcome, -1, 0 or 1 for a difference of two.
         seed: Training seed.
         state: Initial state.
+        weight: Weight in a task mix; the mean over all rollouts is 1.
     """
 
     value: float
     seed: Hashable
     state: Hashable
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,14 +68,15 @@ class _Spread:
         ):
             if groups > 1:
                 square += t_quantile(level, groups - 1) ** 2 * variance
-        return max(math.sqrt(square), _unseen(self.n, level))
+        return max(math.sqrt(square), unseen(self.n, level))
 
 
 def rate(rollouts: Sequence[Rollout], level: float = LEVEL) -> Estimate | None:
     """Success rate of a recipe over crossed seeds and states.
 
     The interval is the hull of the crossed interval and the Clopper-Pearson interval of all
-    rollouts, cut to [0, 1]; so it has a width even when every rollout ended alike.
+    rollouts (of as many as their weights leave effective), cut to [0, 1]; so it has a width even
+    when every rollout ended alike.
 
     Args:
         rollouts: Values 0 or 1.
@@ -89,9 +94,9 @@ def rate(rollouts: Sequence[Rollout], level: float = LEVEL) -> Estimate | None:
     if any(rollout.value not in (0.0, 1.0) for rollout in rollouts):
         raise ValueError("A rate needs outcomes that are 0 or 1; found others.")
     spread = _spread(rollouts)
-    exact_low, exact_high = exact_bounds(
-        round(sum(r.value for r in rollouts)), len(rollouts), level
-    )
+    effective = max(1, round(len(rollouts) ** 2 / sum(r.weight**2 for r in rollouts)))
+    hits = min(effective, max(0, round(spread.mean * effective)))
+    exact_low, exact_high = exact_bounds(hits, effective, level)
     half = spread.half(level)
     low = min(exact_low, max(0.0, spread.mean - half))
     high = max(exact_high, min(1.0, spread.mean + half))
@@ -101,12 +106,12 @@ def rate(rollouts: Sequence[Rollout], level: float = LEVEL) -> Estimate | None:
 def difference(
     first: Sequence[Rollout], second: Sequence[Rollout], level: float = LEVEL
 ) -> Estimate | None:
-    """Paired difference ``first - second`` of two recipes.
+    """Difference ``first - second`` of two treatments of the same checkpoints.
 
     Args:
-        first: Outcomes of one recipe; ``second`` in the same order: pair i has the same seed,
-            the same initial state and the same instruction.
-        second: Outcomes of the other recipe.
+        first: Outcomes under one treatment (other words, another camera); ``second`` in the same
+            order: pair i has the same checkpoint, initial state and task.
+        second: Outcomes under the other.
         level: Confidence level.
 
     Returns:
@@ -127,72 +132,11 @@ def difference(
     )
 
 
-def p_value(first: Sequence[Rollout], second: Sequence[Rollout]) -> float | None:
-    """Two-sided p value of "no difference": one minus the highest level that excludes zero.
-
-    Args:
-        first: Outcomes of one recipe, paired as in :func:`difference`.
-        second: Outcomes of the other recipe.
-
-    Returns:
-        ``None`` without pairs or with a single training seed.
-    """
-    spread = _difference_spread(first, second)
-    if spread is None or spread.seeds < 2:
-        return None
-    distance = abs(spread.mean)
-    if distance <= spread.half(0.0):
-        return 1.0
-    inside, outside = 0.0, 1.0
-    for _ in range(60):
-        middle = (inside + outside) / 2
-        if spread.half(middle) < distance:
-            inside = middle
-        else:
-            outside = middle
-    return 1.0 - inside
-
-
-def seeds_needed(
-    first: Sequence[Rollout],
-    second: Sequence[Rollout],
-    level: float = LEVEL,
-    most: int = 50,
-) -> int | None:
-    """How many seeds a side would settle a difference of the size seen, at the spread seen.
-
-    Args:
-        first: Outcomes of one recipe, paired as in :func:`difference`.
-        second: Outcomes of the other recipe.
-        level: Confidence level.
-        most: Largest number that is tried.
-
-    Returns:
-        ``None`` when it cannot be said: fewer than two seeds, or not even ``most`` seeds would do
-        (then more initial states are needed too, or there is no difference worth the name).
-    """
-    spread = _difference_spread(first, second)
-    if spread is None or spread.seeds < 2:
-        return None
-    for seeds in range(max(3, spread.seeds), most + 1):
-        planned = replace(
-            spread, seeds=seeds, seed_variance=spread.seed_variance * spread.seeds / seeds
-        )
-        if planned.half(level) < abs(spread.mean):
-            return seeds
-    return None
-
-
-def _difference_spread(first: Sequence[Rollout], second: Sequence[Rollout]) -> _Spread | None:
-    pairs = [replace(a, value=a.value - b.value) for a, b in zip(first, second, strict=True)]
-    return _spread(pairs) if pairs else None
-
-
 def _spread(rollouts: Sequence[Rollout]) -> _Spread:
-    values = np.array([rollout.value for rollout in rollouts], dtype=np.float64)
+    values = np.array([r.value * r.weight for r in rollouts], dtype=np.float64)
     residuals = values - values.mean()
-    seeds, seed_variance = _group_variance(residuals, [r.seed for r in rollouts])
-    states, state_variance = _group_variance(residuals, [r.state for r in rollouts])
+    seeds, seed_variance = group_variance(residuals, [r.seed for r in rollouts])
+    states, state_variance = group_variance(residuals, [r.state for r in rollouts])
     return _Spread(
         mean=float(values.mean()),
         n=len(values),
@@ -203,9 +147,7 @@ def _spread(rollouts: Sequence[Rollout]) -> _Spread:
     )
 
 
-def _group_variance(
-    residuals: NDArray[np.float64], groups: Sequence[Hashable]
-) -> tuple[int, float]:
+def group_variance(residuals: NDArray[np.float64], groups: Sequence[Hashable]) -> tuple[int, float]:
     """Number of groups and the variance of the mean that they imply (0 for one group)."""
     index = {group: position for position, group in enumerate(dict.fromkeys(groups))}
     sums = np.zeros(len(index))
@@ -216,7 +158,7 @@ def _group_variance(
     return count, float(count / (count - 1) * np.sum(sums**2) / len(residuals) ** 2)
 
 
-def _unseen(n: int, level: float) -> float:
+def unseen(n: int, level: float) -> float:
     """Largest share that may have stayed unseen in n rollouts that all ended alike."""
     return 1.0 - ((1.0 - level) / 2) ** (1.0 / n) if level < 1.0 else 1.0
 

@@ -1,9 +1,17 @@
-"""How success grows with demonstrations, and how many a target would take.
+"""How success grows with demonstrations, how many a target takes, and how many times more.
 
-Model: logit p(N) = intercept + slope * ln N, fitted by maximum likelihood to one cell per training
-(demonstrations, seed). Training seeds vary more than a binomial allows, so variances are multiplied
-by the Pearson dispersion (at least 1) and the interval uses t with cells - 2 degrees of freedom:
-a plain binomial interval covers 67 % at nominal 95 % when seeds vary by 0.4 logit.
+Model: success p of a training on N demonstrations of arm a,
+
+    p = c_a * sigmoid(alpha_a + beta * ln N),
+
+with a ceiling c_a <= 1, fitted by maximum (quasi-)likelihood. Trainings of one seed share their
+subsets across N, so the unit is the training seed here too: scores are summed over all N of one arm
+and seed, and intervals are t with sum(seeds - 1) degrees of freedom. Dispersion over single
+cells (quasi-binomial) assumes independent cells; where the N share their seed it covers
+64 % at nominal 95 %, a plain binomial interval less (docs/study.md).
+
+A ceiling below 1 is taken up when the data ask for it; every interval then covers all ceilings that
+fit about as well as the best one (:mod:`vertebra.stats.growth`).
 """
 
 import math
@@ -11,19 +19,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vertebra.stats.distributions import t_quantile
+from vertebra.stats.distributions import Array, logit, sigmoid, t_above, t_quantile
+from vertebra.stats.growth import Cell, Fits, fit, standard_error
 from vertebra.stats.interval import LEVEL
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One training: how many demonstrations it had and how often it succeeded."""
-
-    demonstrations: int
-    successes: int
-    trials: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +31,7 @@ class Crossing:
 
     Attributes:
         demonstrations: Point estimate, inside the range that was measured.
-        low: Lower end of its interval; ``None`` when open (fewer than anything measured).
+        low: Lower end of its interval; ``None`` when open (fewer than half of the fewest measured).
         high: Upper end; ``None`` when open (more than twice the most that was measured).
     """
 
@@ -42,150 +41,249 @@ class Crossing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curve:
-    """A fitted curve.
+class DemoRatio:
+    """ln(demonstrations of the second arm / demonstrations of the first) at a target.
+
+    Above 0 the first arm needs fewer. Implements :class:`vertebra.stats.contrast.Tested`.
 
     Attributes:
-        intercept: Logit at one demonstration.
-        slope: Logits per e-fold of demonstrations.
-        covariance: 2 x 2, of (intercept, slope), dispersion included.
-        dispersion: Pearson dispersion, at least 1.
-        cells: Number of trainings.
-        fewest: Smallest number of demonstrations measured.
-        most: Largest number measured.
+        fits: Joint fits of both arms.
+        target: Success rate at which it is read.
+        seeds: Training seeds of an arm.
+        cells: Trainings.
     """
 
-    intercept: float
-    slope: float
-    covariance: tuple[tuple[float, float], tuple[float, float]]
-    dispersion: float
+    fits: Fits
+    target: float
+    seeds: int
     cells: int
-    fewest: int
-    most: int
 
-    def at(self, demonstrations: int | float, level: float = LEVEL) -> tuple[float, float, float]:
+    @property
+    def value(self) -> float:
+        """Logarithm of the ratio, by the best fit."""
+        gap = self._gaps()[0]
+        return float(gap / self.fits.theta[0, -1])
+
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
+        """Ends of the interval of the logarithm; infinite where the data leave it open."""
+        t = t_quantile(level, self.fits.freedom)
+        ends = [
+            _fieller(gap, theta[-1], self._covariance(f), t)
+            for f, (gap, theta) in enumerate(zip(self._gaps(), self.fits.theta, strict=True))
+        ]
+        return min(low for low, _ in ends), max(high for _, high in ends)
+
+    def p_above(self, margin: float) -> float:
+        """One-sided p value of "the logarithm is at most ``margin``"."""
+        return max(t_above(t, self.fits.freedom) for t in self._t(margin))
+
+    def p_below(self, margin: float) -> float:
+        """One-sided p value of "the logarithm is at least ``margin``"."""
+        return max(t_above(-t, self.fits.freedom) for t in self._t(margin))
+
+    def _gaps(self) -> Array:
+        """Slope times the logarithm of the ratio, for every fit; infinite beyond a ceiling."""
+        aims = _aims(self.target, self.fits.ceilings)
+        intercepts = self.fits.theta[:, :2]
+        return (aims[:, 1] - intercepts[:, 1]) - (aims[:, 0] - intercepts[:, 0])
+
+    def _covariance(self, f: int) -> Array:
+        """2 x 2, of (gap, slope)."""
+        turn = np.array([[1.0, -1.0, 0.0], [0.0, 0.0, 1.0]])
+        return turn @ self.fits.covariance[f] @ turn.T
+
+    def _t(self, margin: float) -> list[float]:
+        found: list[float] = []
+        for f, (gap, theta) in enumerate(zip(self._gaps(), self.fits.theta, strict=True)):
+            if not math.isfinite(gap):
+                found += [math.inf, -math.inf]  # under this ceiling nothing is excluded
+                continue
+            row = np.array([1.0, -margin])
+            error = standard_error(row, self._covariance(f))
+            found.append(float(gap - margin * theta[-1]) / error)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """The curve of one arm.
+
+    Attributes:
+        fits: Its fits; the first is the best.
+        cells: Number of trainings.
+        seeds: Number of training seeds.
+        reached: Mean rate at the largest number of demonstrations.
+        started: Mean rate at the smallest number.
+        holds: Whether the curve, fitted without the largest number, foretells it; ``None`` when
+            fewer than two other numbers were measured.
+    """
+
+    fits: Fits
+    cells: int
+    seeds: int
+    reached: float
+    started: float
+    holds: bool | None
+
+    @property
+    def ceiling(self) -> float:
+        """The ceiling of the best fit (1 when the data ask for none)."""
+        return float(self.fits.ceilings[0, 0])
+
+    def at(self, demonstrations: float | int, level: float = LEVEL) -> tuple[float, float, float]:
         """Rate and its interval (value, low, high).
 
         Raises:
             ValueError: Beyond twice the largest or below half the smallest number measured.
         """
-        if not self.fewest / 2 <= demonstrations <= 2 * self.most:
+        fewest, most = self.fits.fewest, self.fits.most
+        if not fewest / 2 <= demonstrations <= 2 * most:
             raise ValueError(
-                f"Asked for {demonstrations} demonstrations; measured were {self.fewest} to "
-                f"{self.most}. The curve is not read beyond a factor of two."
+                f"Asked for {demonstrations} demonstrations; measured were {fewest} to {most}. "
+                "The curve is not read beyond a factor of two."
             )
-        x = math.log(demonstrations)
-        (aa, ab), (_, bb) = self.covariance
-        half = self._t(level) * math.sqrt(max(0.0, aa + 2 * x * ab + x * x * bb))
-        middle = self.intercept + self.slope * x
-        return _sigmoid(middle), _sigmoid(middle - half), _sigmoid(middle + half)
+        row = np.array([1.0, math.log(demonstrations) - self.fits.centre])
+        middle = self.fits.theta @ row
+        square = np.einsum("p,fpq,q->f", row, self.fits.covariance, row)
+        half = t_quantile(level, self.fits.freedom) * np.sqrt(np.maximum(square, 0))
+        top = self.fits.ceilings[:, 0]
+        low, high = top * sigmoid(middle - half), top * sigmoid(middle + half)
+        return float((top * sigmoid(middle))[0]), float(low.min()), float(high.max())
 
     def crossing(self, target: float, level: float = LEVEL) -> Crossing | None:
         """Demonstrations at which the curve meets a target rate (Fieller interval).
 
         Returns:
-            ``None`` when the target is not bracketed by the fitted curve inside the measured
-            range, or the curve does not rise.
+            ``None`` when the target is not bracketed: neither the rates at the smallest and the
+            largest number nor the best fit enclose it, or the curve does not rise.
         """
-        aim = math.log(target / (1 - target))
-        if self.slope <= 0:
+        fits = self.fits
+        if not self.started <= target <= self.reached:
             return None
-        x = (aim - self.intercept) / self.slope
-        if not math.log(self.fewest) - 1e-9 <= x <= math.log(self.most) + 1e-9:
+        aims = _aims(target, fits.ceilings)[:, 0]
+        slope = float(fits.theta[0, 1])
+        x = fits.centre + (aims[0] - fits.theta[0, 0]) / slope if slope > 0 else math.inf
+        if not math.log(fits.fewest) - 1e-9 <= x <= math.log(fits.most) + 1e-9:
             return None
-        low, high = self._fieller(aim, level)
-        within_low = low is not None and low >= math.log(self.fewest / 2)
-        within_high = high is not None and high <= math.log(2 * self.most)
+        t = t_quantile(level, fits.freedom)
+        turn = np.array([[-1.0, 0.0], [0.0, 1.0]])
+        ends = [
+            _fieller(float(aim - theta[0]), float(theta[1]), turn @ covariance @ turn, t)
+            for aim, theta, covariance in zip(aims, fits.theta, fits.covariance, strict=True)
+        ]
+        low = fits.centre + min(end for end, _ in ends)
+        high = fits.centre + max(end for _, end in ends)
         return Crossing(
             demonstrations=math.exp(x),
-            low=math.exp(low) if low is not None and within_low else None,
-            high=math.exp(high) if high is not None and within_high else None,
+            low=math.exp(low) if low >= math.log(fits.fewest / 2) else None,
+            high=math.exp(high) if high <= math.log(2 * fits.most) else None,
         )
-
-    def _t(self, level: float) -> float:
-        return t_quantile(level, self.cells - 2)
-
-    def _fieller(self, aim: float, level: float) -> tuple[float | None, float | None]:
-        """All ln N whose confidence band holds the target; open ends are ``None``."""
-        (aa, ab), (_, bb) = self.covariance
-        t2 = self._t(level) ** 2
-        offset = self.intercept - aim
-        square = self.slope**2 - t2 * bb
-        linear = offset * self.slope - t2 * ab
-        constant = offset**2 - t2 * aa
-        root = linear**2 - square * constant
-        if square <= 0 or root < 0:
-            return None, None
-        return (-linear - math.sqrt(root)) / square, (-linear + math.sqrt(root)) / square
 
 
 def fit_curve(cells: Sequence[Cell]) -> Curve | None:
-    """Fit success against demonstrations.
+    """Fit success of one arm against demonstrations.
 
     Args:
         cells: One a training.
 
     Returns:
-        ``None`` when a curve is not determined: fewer than two different numbers of
-        demonstrations, fewer than three trainings, or every rollout ended alike at one side
-        (the slope is unbounded then).
+        ``None`` when a curve is not determined: fewer than two numbers of demonstrations or two
+        seeds, or every rollout ended alike at one side (the slope is unbounded then).
 
     Raises:
         ValueError: On counts that contradict each other.
     """
-    for cell in cells:
-        if cell.demonstrations < 1 or not 0 <= cell.successes <= cell.trials:
-            raise ValueError(f"Found {cell}; expected demonstrations >= 1 and counts in order.")
-    used = [cell for cell in cells if cell.trials > 0]
+    used = _used(cells)
     counts = sorted({cell.demonstrations for cell in used})
-    if len(counts) < 2 or len(used) < 3:
+    fits = fit([used])
+    if fits is None:
         return None
-    x = np.array([[1.0, math.log(cell.demonstrations)] for cell in used])
-    successes = np.array([cell.successes for cell in used], dtype=np.float64)
-    trials = np.array([cell.trials for cell in used], dtype=np.float64)
-    solution = _iterate(x, successes, trials)
-    if solution is None:
-        return None
-    beta, information = solution
-    expected = 1 / (1 + np.exp(-(x @ beta)))
-    pearson = np.sum(
-        (successes - trials * expected) ** 2 / (trials * expected * (1 - expected))
-    ) / (len(used) - 2)
-    dispersion = max(1.0, float(pearson))
-    covariance = dispersion * np.linalg.inv(information)
     return Curve(
-        intercept=float(beta[0]),
-        slope=float(beta[1]),
-        covariance=(
-            (float(covariance[0, 0]), float(covariance[0, 1])),
-            (float(covariance[1, 0]), float(covariance[1, 1])),
-        ),
-        dispersion=dispersion,
+        fits=fits,
         cells=len(used),
-        fewest=counts[0],
-        most=counts[-1],
+        seeds=len({cell.seed for cell in used}),
+        reached=_rate(used, counts[-1]),
+        started=_rate(used, counts[0]),
+        holds=_holds(used, counts, fits.ceilings[:1]),
     )
 
 
-def _iterate(
-    x: NDArray[np.float64], successes: NDArray[np.float64], trials: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Newton steps; ``None`` when they run away (a side without any success or any failure)."""
-    beta = np.zeros(2)
-    for _ in range(100):
-        expected = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
-        weight = trials * expected * (1 - expected)
-        information = x.T @ (weight[:, None] * x)
-        if np.linalg.cond(information) > 1e12:
-            return None
-        step = np.linalg.solve(information, x.T @ (successes - trials * expected))
-        beta = beta + np.clip(step, -5, 5)
-        if np.max(np.abs(x @ beta)) > 15:
-            return None
-        if np.max(np.abs(step)) < 1e-10:
-            return beta, information
-    return None
+def demo_ratio(
+    first: Sequence[Cell], second: Sequence[Cell], target: float
+) -> tuple[DemoRatio | None, str]:
+    """How many times as many demonstrations the second arm needs for a target.
+
+    Args:
+        first: Trainings of one arm.
+        second: Trainings of the other.
+        target: Success rate.
+
+    Returns:
+        The ratio, or ``None`` and the reason in words.
+    """
+    sides = [_used(first), _used(second)]
+    curves = [fit_curve(side) for side in sides]
+    if curves[0] is None or curves[1] is None:
+        return None, "a curve is not determined (too few trainings, or no success)"
+    if any(curve.crossing(target) is None for curve in curves if curve is not None):
+        return None, "the target is not bracketed by the measured rates of both"
+    if any(curve.holds is False for curve in curves if curve is not None):
+        return None, "a curve does not foretell its own largest number of demonstrations"
+    fits = fit(sides)
+    if fits is None or not fits.theta[0, -1] > 0:
+        return None, "the two curves do not rise together"
+    seeds = min(curve.seeds for curve in curves if curve is not None)
+    cells = len(sides[0]) + len(sides[1])
+    return DemoRatio(fits=fits, target=target, seeds=seeds, cells=cells), ""
 
 
-def _sigmoid(value: float) -> float:
-    return 1 / (1 + math.exp(-max(-500.0, min(500.0, value))))
+def _used(cells: Sequence[Cell]) -> list[Cell]:
+    for cell in cells:
+        if cell.demonstrations < 1 or not 0 <= cell.successes <= cell.trials:
+            raise ValueError(f"Found {cell}; expected demonstrations >= 1 and counts in order.")
+    return [cell for cell in cells if cell.trials > 0]
+
+
+def _rate(cells: Sequence[Cell], demonstrations: int) -> float:
+    chosen = [cell for cell in cells if cell.demonstrations == demonstrations]
+    return sum(cell.successes for cell in chosen) / sum(cell.trials for cell in chosen)
+
+
+def _holds(cells: Sequence[Cell], counts: Sequence[int], ceiling: Array) -> bool | None:
+    """Whether the fit to all but the largest number foretells the rates there (95 %)."""
+    rest = [cell for cell in cells if cell.demonstrations < counts[-1]]
+    last = [cell for cell in cells if cell.demonstrations == counts[-1]]
+    fits = fit([rest], ceiling) if len(counts) > 2 else None
+    if fits is None:
+        return None
+    row = np.array([1.0, math.log(counts[-1]) - fits.centre])
+    middle = float(fits.theta[0] @ row)
+    half = t_quantile(LEVEL, fits.freedom) * standard_error(row, fits.covariance[0])
+    top = float(ceiling[0, 0])
+    rates = [cell.successes / cell.trials for cell in last]
+    low, high = top * sigmoid(np.array([middle - half, middle + half]))
+    noise = max(
+        float(np.var(rates, ddof=1)) / len(rates) if len(rates) > 1 else 0.0,
+        float(np.mean(rates)) * (1 - float(np.mean(rates))) / sum(c.trials for c in last),
+    )
+    slack = t_quantile(LEVEL, fits.freedom) * math.sqrt(noise)
+    return bool(low - slack <= float(np.mean(rates)) <= high + slack)
+
+
+def _aims(target: float, ceilings: Array) -> Array:
+    """Logit of the target on the scale of each ceiling; infinite at or above it."""
+    share = np.minimum(target / ceilings, 1.0)
+    return logit(share)
+
+
+def _fieller(gap: float, slope: float, covariance: Array, t: float) -> tuple[float, float]:
+    """All r with |gap - r slope| within t standard errors; infinite ends when open."""
+    if not math.isfinite(gap) or not slope > 0:
+        return -math.inf, math.inf
+    square = slope**2 - t * t * covariance[1, 1]
+    linear = gap * slope - t * t * covariance[0, 1]
+    constant = gap**2 - t * t * covariance[0, 0]
+    root = linear**2 - square * constant
+    if square <= 0 or root < 0:
+        return -math.inf, math.inf
+    return float((linear - math.sqrt(root)) / square), float((linear + math.sqrt(root)) / square)

@@ -1,23 +1,21 @@
-"""Paired comparisons of arms, and when a difference may be put into words.
+"""From a run's records to evidence, and from the rule's decisions to comparisons.
 
-Rules, fixed before any number is seen:
-- the unit is the training recipe; fewer than three shared training seeds: cannot tell;
-- pairs share training seed, initial state, simulator seed and task;
-- a sighted arm *listens* when it beats its blind twin in following **and** in success (both
-  intervals exclude zero; both must hold, so neither is corrected);
-- one side is *better* when a corrected (Holm) p value is below 0.05 on following or success
-  in its favour and none is in favour of the other.
+Pairs share training seed, initial state, simulator seed and task. A sighted arm beats its blind
+twin in a measure when its interval lies above zero; both measures must hold, so neither is
+corrected. Sighted arms are compared by :mod:`vertebra.verdict.rule`.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import replace
 
+from vertebra.spec.criteria import DEMONSTRATIONS, FOLLOWING, SUCCESS
 from vertebra.spec.record import EpisodeRecord
-from vertebra.stats.crossed import difference, p_value, seeds_needed
-from vertebra.stats.paired import holm
+from vertebra.stats.contrast import Contrast, contrast, needed
+from vertebra.stats.crossed import difference
+from vertebra.stats.interval import LEVEL, Estimate
+from vertebra.stats.scaling import Cell, DemoRatio, demo_ratio
 from vertebra.verdict.grounding import swapped
 from vertebra.verdict.measure import (
-    SEEDS_REQUIRED,
     followed,
     headline,
     headline_split,
@@ -25,11 +23,13 @@ from vertebra.verdict.measure import (
     rollouts,
     succeeded,
 )
+from vertebra.verdict.rule import ALPHA, SEEDS_REQUIRED, Decision, Evidence, decide
 from vertebra.verdict.run import Plan, Run
-from vertebra.verdict.summary import BETTER_FIRST, BETTER_SECOND, CANNOT_TELL, Comparison
+from vertebra.verdict.summary import CANNOT_TELL, Comparison
 
-ALPHA = 0.05
-FOLLOWING, SUCCESS = "following", "success"
+TWIN, SIDES = "twin", "sides"
+Shown = tuple[Evidence, Estimate | None, str]
+"""Evidence, how it is shown, and why there is none."""
 
 
 def records_of(run: Run, arm: str, demonstrations: int) -> list[EpisodeRecord]:
@@ -61,83 +61,165 @@ def sides(plan: Plan) -> list[tuple[str, str]]:
 def comparisons(run: Run) -> tuple[Comparison, ...]:
     """Every comparison that the plan foresees, finished or not."""
     found: list[Comparison] = []
-    for kind, arms in (("twin", twins(run.plan)), ("sides", sides(run.plan))):
-        of_kind = [
-            _compare(run, kind, measure, first, second)
-            for first, second in arms
-            for measure in (FOLLOWING, SUCCESS)
-        ]
-        found += _worded(of_kind, correct=kind == "sides")
+    for pair in twins(run.plan):
+        for measure in (FOLLOWING, SUCCESS):
+            shown = _of_rates(run, measure, *pair, margin=0.0)
+            found.append(_comparison(run, TWIN, shown, *decide([shown[0]]), questions=1))
+    asked = [
+        _evidence(run, e, *pair) for pair in sides(run.plan) for e in run.plan.criteria.endpoints
+    ]
+    decisions = decide([evidence for evidence, _, _ in asked])
+    for shown, decision in zip(asked, decisions, strict=True):
+        found.append(_comparison(run, SIDES, shown, decision, questions=len(asked)))
     return tuple(found)
 
 
-def _compare(run: Run, kind: str, measure: str, first: str, second: str) -> Comparison:
-    count = _common_count(run.plan, first, second)
-    good = followed if measure == FOLLOWING else succeeded
+def cells_of(run: Run, arm: str) -> list[Cell]:
+    """Success of every finished training of an arm on the headline split, in the task mix."""
+    found: list[Cell] = []
+    for job in run.jobs:
+        chosen = headline(job.records, headline_split(run)) if job.arm == arm else []
+        weighted = rollouts(chosen, succeeded, run.plan.criteria.mix)
+        if weighted:
+            # Weights have a mean of 1; the ends of a rate stay the ends under rounding.
+            successes = min(float(len(chosen)), sum(r.value * r.weight for r in weighted))
+            found.append(
+                Cell(
+                    demonstrations=job.demonstrations,
+                    successes=successes,
+                    trials=len(chosen),
+                    seed=job.seed,
+                )
+            )
+    return found
+
+
+def paired_rollouts(
+    run: Run, measure: str, arms: Sequence[str], count: int
+) -> list[list[EpisodeRecord]]:
+    """The rollouts that all arms share in one measure, in the same order."""
     split = headline_split(run)
+    chosen = [
+        swapped(records_of(run, arm, count))
+        if measure == FOLLOWING
+        else headline(records_of(run, arm, count), split)
+        for arm in arms
+    ]
+    for _ in range(2):  # the second round gives every arm what the last one left
+        for other in range(1, len(chosen)):
+            chosen[0], chosen[other] = pairs(chosen[0], chosen[other])
+    return chosen
 
-    def choose(records: Sequence[EpisodeRecord]) -> list[EpisodeRecord]:
-        return swapped(records) if measure == FOLLOWING else headline(records, split)
 
-    one, other = pairs(
-        choose(records_of(run, first, count)), choose(records_of(run, second, count))
+def rates_contrast(
+    run: Run, measure: str, weights: Sequence[tuple[str, float]], count: int
+) -> tuple[Contrast | None, int]:
+    """A weighted sum of rates over shared rollouts, and the shared training seeds."""
+    good = followed if measure == FOLLOWING else succeeded
+    shared = paired_rollouts(run, measure, [arm for arm, _ in weights], count)
+    rows = [rollouts(records, good, run.plan.criteria.mix) for records in shared]
+    found = contrast([(weight, row) for (_, weight), row in zip(weights, rows, strict=True)])
+    return found, len({record.seed for record in shared[0]})
+
+
+def common_count(plan: Plan, arms: Sequence[str]) -> int:
+    """Largest number of demonstrations planned for all arms (0 when there is none)."""
+    counts = [{s.demonstrations for s in plan.slots if s.arm == arm} for arm in arms]
+    shared = {count for count in counts[0] if all(count in other for other in counts)}
+    return max(shared, default=0)
+
+
+def _evidence(run: Run, endpoint: str, first: str, second: str) -> Shown:
+    if endpoint == DEMONSTRATIONS:
+        return _of_demonstrations(run, first, second)
+    return _of_rates(run, endpoint, first, second, margin=run.plan.criteria.minimum_difference)
+
+
+def _of_rates(run: Run, measure: str, first: str, second: str, *, margin: float) -> Shown:
+    count = common_count(run.plan, (first, second))
+    found, seeds = rates_contrast(run, measure, [(first, 1.0), (second, -1.0)], count)
+    evidence = Evidence(
+        endpoint=measure, first=first, second=second, margin=margin, found=found, seeds=seeds
     )
-    a, b = rollouts(one, good), rollouts(other, good)
-    estimate = difference(a, b)
-    missing = ""
-    if estimate is None or estimate.seeds < SEEDS_REQUIRED:
-        seeds = 0 if estimate is None else estimate.seeds
-        missing = f"it takes {SEEDS_REQUIRED} training seeds finished on both sides, so far {seeds}"
-    elif not estimate.excludes_zero:
-        needed = seeds_needed(a, b)
-        missing = (
-            f"about {needed} seeds on each side would settle a difference of this size"
-            if needed is not None
-            else "not even 50 seeds on each side would settle a difference of this size"
-        )
-    p = p_value(a, b)
-    return Comparison(
-        kind=kind,
-        measure=measure,
+    if found is not None:
+        return evidence, found.estimate(), ""
+    good = followed if measure == FOLLOWING else succeeded
+    one, other = paired_rollouts(run, measure, (first, second), count)
+    # One training seed: a difference of checkpoints, shown and never decided on.
+    return evidence, difference(rollouts(one, good), rollouts(other, good)), ""
+
+
+def _of_demonstrations(run: Run, first: str, second: str) -> Shown:
+    criteria = run.plan.criteria
+    cells = [cells_of(run, arm) for arm in (first, second)]
+    found, why = demo_ratio(cells[0], cells[1], criteria.target_success)
+    evidence = Evidence(
+        endpoint=DEMONSTRATIONS,
         first=first,
         second=second,
-        demonstrations=count,
-        difference=estimate,
-        p=p,
-        p_holm=p,
-        word=CANNOT_TELL,
-        missing=missing,
+        margin=math.log(criteria.minimum_ratio),
+        found=found,
+        seeds=0 if found is None else found.seeds,
+    )
+    return evidence, None if found is None else _as_ratio(found), why
+
+
+def _as_ratio(found: DemoRatio) -> Estimate:
+    low, high = found.interval()
+    return Estimate(
+        value=math.exp(found.value),
+        low=math.exp(low) if low > -700 else None,
+        high=math.exp(high) if high < 700 else None,
+        level=LEVEL,
+        n=found.cells,
+        seeds=found.seeds,
+        states=0,
+        method=f"t({found.fits.freedom}) over {found.seeds} seeds an arm, shared slope",
     )
 
 
-def _common_count(plan: Plan, first: str, second: str) -> int:
-    """Largest number of demonstrations planned for both (0 when there is none)."""
-    counts = [{s.demonstrations for s in plan.slots if s.arm == arm} for arm in (first, second)]
-    return max(counts[0] & counts[1], default=0)
+def _comparison(
+    run: Run, kind: str, shown: Shown, decision: Decision, questions: int
+) -> Comparison:
+    evidence, estimate, why = shown
+    ratio = evidence.endpoint == DEMONSTRATIONS
+    return Comparison(
+        kind=kind,
+        measure=evidence.endpoint,
+        first=evidence.first,
+        second=evidence.second,
+        demonstrations=0 if ratio else common_count(run.plan, (evidence.first, evidence.second)),
+        difference=estimate,
+        margin=math.exp(evidence.margin) if ratio else evidence.margin,
+        p=decision.p,
+        p_holm=decision.p_holm,
+        p_equal=decision.p_equal,
+        word=decision.word,
+        missing=why or _missing(evidence, decision, questions),
+    )
 
 
-def _worded(found: list[Comparison], *, correct: bool) -> list[Comparison]:
-    """Add the word; correct the p values first where any one of several may decide."""
-    if correct:
-        tested = [c for c in found if c.p is not None and not _too_few_seeds(c)]
-        adjusted = holm([c.p for c in tested if c.p is not None])
-        by_id = {id(c): p for c, p in zip(tested, adjusted, strict=True)}
-        found = [replace(c, p_holm=by_id.get(id(c), c.p)) for c in found]
-    return [_with_word(c) for c in found]
-
-
-def _with_word(c: Comparison) -> Comparison:
-    estimate = c.difference
-    if estimate is None or _too_few_seeds(c) or not estimate.excludes_zero:
-        return c
-    if c.p_holm is None or c.p_holm >= ALPHA:
-        return replace(
-            c,
-            missing="the interval excludes zero, but not after correction for the number of "
-            "comparisons made; more training seeds are needed",
+def _missing(evidence: Evidence, decision: Decision, questions: int) -> str:
+    """What it would take, in words; empty when it was decided."""
+    if decision.word != CANNOT_TELL:
+        return ""
+    found = evidence.found
+    if found is None or evidence.seeds < SEEDS_REQUIRED:
+        return (
+            f"it takes {SEEDS_REQUIRED} training seeds finished on both sides, so far "
+            f"{evidence.seeds}"
         )
-    return replace(c, word=BETTER_FIRST if estimate.value > 0 else BETTER_SECOND)
-
-
-def _too_few_seeds(c: Comparison) -> bool:
-    return c.difference is None or c.difference.seeds < SEEDS_REQUIRED
+    if not isinstance(found, Contrast):
+        return "more training seeds, or more numbers of demonstrations around the target"
+    wanted = needed(found, evidence.margin, ALPHA / questions)
+    lead = ""
+    if found.estimate().excludes_zero and abs(found.value) > evidence.margin > 0:
+        lead = (
+            f"the lead is more than nothing, but not shown to reach the "
+            f"{100 * evidence.margin:.0f} points that matter; "
+        )
+    if wanted is None:
+        return lead + "not even 30 seeds on each side and eight times the scenes would settle it"
+    seeds, states = wanted
+    scenes = "" if states <= found.states else f" and {states} scenes instead of {found.states}"
+    return lead + f"about {seeds} seeds on each side{scenes} would settle a difference of this size"

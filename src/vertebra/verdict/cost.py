@@ -1,12 +1,12 @@
 """What it cost: latency, the ledger, and demonstrations to the target."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vertebra.stats.quantile import quantile
-from vertebra.stats.scaling import Cell, fit_curve
-from vertebra.verdict.compare import records_of
-from vertebra.verdict.measure import headline, headline_split, succeeded
+from vertebra.stats.scaling import Crossing, Curve, fit_curve
+from vertebra.verdict.compare import cells_of, records_of
 from vertebra.verdict.run import Job, Run
 from vertebra.verdict.summary import Cost, Latency, Price
 
@@ -61,53 +61,94 @@ def cost(arm: str, demonstrations: int, jobs: Sequence[Job]) -> Cost:
 
 
 def price(run: Run, arm: str) -> Price:
-    """How many demonstrations an arm needs for the target success, if that was bracketed."""
-    target = run.plan.target_success
-    cells: list[Cell] = []
-    for job in run.jobs:
-        if job.arm == arm and job.records:
-            chosen = headline(job.records, headline_split(run))
-            cells.append(
-                Cell(
-                    demonstrations=job.demonstrations,
-                    successes=sum(succeeded(r) for r in chosen),
-                    trials=len(chosen),
-                )
-            )
+    """How many demonstrations an arm needs for the target success, and what they cost."""
+    target = run.plan.criteria.target_success
+    cells = cells_of(run, arm)
     counts = sorted({cell.demonstrations for cell in cells})
+    nothing = Price(
+        arm=arm,
+        target=target,
+        crossing=None,
+        ceiling=1.0,
+        total=None,
+        total_low=None,
+        total_high=None,
+        words="",
+    )
     if len(counts) < 2:
-        return Price(
-            arm=arm,
-            target=target,
-            crossing=None,
-            words=f"cannot tell: finished at {len(counts)} of the 2 or more numbers of "
-            "demonstrations that a curve needs",
-        )
+        words = f"finished at {len(counts)} of the 2 or more numbers of demonstrations that a curve"
+        return replace(nothing, words=f"cannot tell: {words} needs")
     curve = fit_curve(cells)
     if curve is None:
-        return Price(
-            arm=arm,
-            target=target,
-            crossing=None,
-            words="cannot tell: the curve is not determined (too few trainings, or no success)",
-        )
+        words = "the curve is not determined (too few trainings, or no success)"
+        return replace(nothing, words=f"cannot tell: {words}")
+    found = replace(
+        nothing, ceiling=curve.ceiling, words=f"{_read(curve, target)}{_remarks(curve)}"
+    )
+    crossing = curve.crossing(target)
+    return found if crossing is None else _priced(run, found, crossing)
+
+
+def _read(curve: Curve, target: float) -> str:
+    """Demonstrations to the target, for people."""
+    fewest, most = curve.fits.fewest, curve.fits.most
     crossing = curve.crossing(target)
     if crossing is not None:
         ends = (
-            f"{crossing.low:.0f}" if crossing.low is not None else f"under {counts[0] / 2:.0f}",
-            f"{crossing.high:.0f}" if crossing.high is not None else f"over {2 * counts[-1]}",
+            f"{crossing.low:.0f}" if crossing.low is not None else f"under {fewest / 2:.0f}",
+            f"{crossing.high:.0f}" if crossing.high is not None else f"over {2 * most}",
         )
-        words = (
-            f"{crossing.demonstrations:.0f} (95 % interval {ends[0]} to {ends[1]}; "
-            f"{curve.cells} trainings)"
+        return (
+            f"{crossing.demonstrations:.0f} (95 % interval {ends[0]} to {ends[1]}; {_basis(curve)})"
         )
-    elif curve.at(counts[-1])[2] < target:
-        words = f"> {counts[-1]} ({curve.cells} trainings)"
-    elif curve.at(counts[0])[1] > target:
-        words = f"< {counts[0]} ({curve.cells} trainings)"
-    else:
-        words = "cannot tell: the target is not between the rates that were measured"
-    return Price(arm=arm, target=target, crossing=crossing, words=words)
+    if curve.at(most)[2] < target:
+        return f"> {most} ({_basis(curve)})"
+    if curve.at(fewest)[1] > target:
+        return f"< {fewest} ({_basis(curve)})"
+    return "cannot tell: the target is not between the rates that were measured"
+
+
+def _basis(curve: Curve) -> str:
+    return f"{curve.cells} trainings"
+
+
+def _remarks(curve: Curve) -> str:
+    remarks: list[str] = []
+    if curve.ceiling < 1:
+        remarks.append(f"levels off near {100 * curve.ceiling:.0f} %")
+    if curve.holds is False:
+        remarks.append("fitted without the largest number, the curve does not foretell it")
+    return "".join(f"; {remark}" for remark in remarks)
+
+
+def _priced(run: Run, found: Price, crossing: Crossing) -> Price:
+    """Add what the demonstrations to the target cost: a part that grows with them, and training."""
+    criteria = run.plan.criteria
+    found = replace(found, crossing=crossing)
+    jobs = [job for job in run.jobs if job.arm == found.arm]
+    if not criteria.priced or not jobs:
+        return found
+
+    def mean(part: str) -> float:
+        return sum(_number(job.ledger, part) for job in jobs) / len(jobs)
+
+    demonstrations = mean("demonstrations")
+    each = (
+        criteria.demonstration_cost
+        + criteria.label_cost * mean("language_labels") / demonstrations
+        + criteria.video_frame_cost * mean("video_frames") / demonstrations
+    )
+    once = criteria.gpu_hour_cost * mean("train_seconds") / 3600
+
+    def total(count: float | None) -> float | None:
+        return None if count is None else each * count + once
+
+    return replace(
+        found,
+        total=total(crossing.demonstrations),
+        total_low=total(crossing.low),
+        total_high=total(crossing.high),
+    )
 
 
 def has_episodes(run: Run, arm: str) -> bool:

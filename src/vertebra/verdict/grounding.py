@@ -53,7 +53,10 @@ def ending(record: EpisodeRecord) -> str:
 
 
 def grounding(
-    records: Sequence[EpisodeRecord], skills: Mapping[str, str], split: str = ALL
+    records: Sequence[EpisodeRecord],
+    skills: Mapping[str, str],
+    split: str = ALL,
+    mix: Mapping[str, float] | None = None,
 ) -> Grounding | None:
     """Measure grounding over the rollouts of one arm (all its seeds).
 
@@ -61,21 +64,24 @@ def grounding(
         records: Its rollouts; only swapped ones are used.
         skills: Task id to skill, over everything that was ever asked in the run.
         split: Split of the headline success.
+        mix: Weights of skills in the task mix, for the rate of following.
 
     Returns:
         ``None`` when no state was run under two tasks.
     """
     chosen = swapped(records)
-    following = rate(rollouts(chosen, followed))
+    following = rate(rollouts(chosen, followed, mix))
     if following is None:
         return None
     achieved = [r for r in chosen if r.outcome != Outcome.ERROR and r.achieved]
     targeted = [r for r in chosen if r.target is not None]
     endings = Counter(ending(r) for r in chosen)
-    states = _tasks_by_state(chosen)
+    states = tasks_by_state(chosen)
     return Grounding(
         following=following,
-        following_in_split=rate(rollouts([r for r in chosen if split in (ALL, r.split)], followed)),
+        following_in_split=rate(
+            rollouts([r for r in chosen if split in (ALL, r.split)], followed, mix)
+        ),
         among_achieved=rate(rollouts(achieved, followed)),
         touched_target=rate(
             rollouts(targeted, lambda r: r.outcome != Outcome.ERROR and r.first_touched == r.target)
@@ -87,7 +93,9 @@ def grounding(
     )
 
 
-def _tasks_by_state(records: Sequence[EpisodeRecord]) -> dict[tuple[str, str], tuple[str, ...]]:
+def tasks_by_state(
+    records: Sequence[EpisodeRecord],
+) -> dict[tuple[str, str], tuple[str, ...]]:
     """State to its asked tasks, in alphabetical order (the "position" of an instruction)."""
     tasks: dict[tuple[str, str], set[str]] = {}
     for r in records:

@@ -5,13 +5,15 @@ task is among the achieved tasks of the record.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.task import Outcome
 from vertebra.stats.crossed import Rollout, difference, rate
 from vertebra.stats.interval import Estimate, t_mean
+from vertebra.verdict.rule import SEEDS_REQUIRED
 from vertebra.verdict.run import Job, Run
 from vertebra.verdict.summary import CANNOT_TELL, Condition, Figure, Imagination, Slice
 
@@ -27,8 +29,6 @@ FIGURES = {
     "directional": "directional_swaps",
 }
 """Figures of an evaluation without a simulator, in order, and where each says its n."""
-SEEDS_REQUIRED = 3
-"""Training seeds below which nothing is put into words about a recipe."""
 
 
 def succeeded(record: EpisodeRecord) -> bool:
@@ -42,11 +42,35 @@ def followed(record: EpisodeRecord) -> bool:
 
 
 def rollouts(
-    records: Iterable[EpisodeRecord], good: Callable[[EpisodeRecord], bool]
+    records: Sequence[EpisodeRecord],
+    good: Callable[[EpisodeRecord], bool],
+    mix: Mapping[str, float] | None = None,
 ) -> list[Rollout]:
-    """Records as outcomes with the seed and the state they belong to."""
+    """Records as outcomes with the seed and the state they belong to.
+
+    Args:
+        records: Episodes.
+        good: What counts.
+        mix: Weights of skills in the task mix; all rollouts weigh alike by default.
+
+    Returns:
+        Nothing when the mix holds no skill that was evaluated.
+    """
+    counts = Counter(r.skill for r in records)
+    total = sum(mix.get(skill, 0.0) for skill in counts) if mix else 0.0
+    if mix and not total:
+        return []
+    weights = {
+        skill: mix.get(skill, 0.0) / total * len(records) / count if mix else 1.0
+        for skill, count in counts.items()
+    }
     return [
-        Rollout(value=float(good(r)), seed=r.seed, state=(r.split, r.initial_state))
+        Rollout(
+            value=float(good(r)),
+            seed=r.seed,
+            state=(r.split, r.initial_state),
+            weight=weights[r.skill],
+        )
         for r in records
     ]
 

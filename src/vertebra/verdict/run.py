@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vertebra.spec.criteria import Criteria, criteria_from_plain
 from vertebra.spec.record import EpisodeRecord, record_from_plain
 from vertebra.spec.storage import read_json, read_jsonl
 
@@ -60,7 +61,8 @@ class Plan:
         samples: Training samples of each arm; ``None`` before calibration.
         privileged: ``points`` or ``none``.
         environment: Name and version, or ``None`` for a pilot without a simulator.
-        target_success: Success rate whose price in demonstrations is asked for.
+        criteria: What the verdict is judged by.
+        locked_criteria: Whether they were locked; the defaults otherwise (plans of older versions).
         facts: The rest of the plan as it is on disk.
     """
 
@@ -70,7 +72,8 @@ class Plan:
     samples: int | None
     privileged: str
     environment: str | None
-    target_success: float
+    criteria: Criteria
+    locked_criteria: bool
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -124,6 +127,7 @@ class Run:
         failures: What has failed.
         references: Episodes of the reference policies.
         latency: Arm name to stage to seconds of each measured chunk.
+        changes: Every criterion that was changed after locking, in words.
     """
 
     plan: Plan
@@ -133,6 +137,7 @@ class Run:
     latency: Mapping[str, Mapping[str, tuple[float, ...]]] = field(
         default_factory=dict[str, Mapping[str, tuple[float, ...]]]
     )
+    changes: tuple[str, ...] = ()
 
 
 def plan_from_plain(plain: Mapping[str, Any]) -> Plan:
@@ -153,7 +158,6 @@ def plan_from_plain(plain: Mapping[str, Any]) -> Plan:
         Arm(name=a["name"], recipe=a["recipe"], family=a["family"], blind=bool(a["blind"]))
         for a in plain["arms"]
     )
-    question: Mapping[str, Any] = plain.get("question") or {}
     return Plan(
         hash=plain["hash"],
         arms=arms,
@@ -161,7 +165,8 @@ def plan_from_plain(plain: Mapping[str, Any]) -> Plan:
         samples=plain.get("samples"),
         privileged=plain.get("privileged") or "none",
         environment=plain.get("environment"),
-        target_success=float(question.get("target_success", 0.8)),
+        criteria=_criteria(plain),
+        locked_criteria="criteria" in plain,
         facts=plain,
     )
 
@@ -209,6 +214,15 @@ def read_run(directory: Path) -> Run:
         references=_read_records(directory / "reference" / "records.jsonl"),
         latency=_read_latency(directory / "latency.json"),
     )
+
+
+def _criteria(plain: Mapping[str, Any]) -> Criteria:
+    """The locked criteria; older plans knew a target only."""
+    if "criteria" in plain:
+        return criteria_from_plain(plain["criteria"])
+    question: Mapping[str, Any] = plain.get("question") or {}
+    target = question.get("target_success")
+    return Criteria() if target is None else Criteria(target_success=float(target))
 
 
 def _slots(plain: Mapping[str, Any], arms: tuple[Arm, ...]) -> tuple[Slot, ...]:

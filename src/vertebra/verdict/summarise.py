@@ -6,7 +6,9 @@ from dataclasses import replace
 from vertebra.stats.crossed import rate
 from vertebra.verdict.compare import comparisons, records_of
 from vertebra.verdict.cost import cost, has_episodes, latencies, price
+from vertebra.verdict.factors import effects
 from vertebra.verdict.grounding import grounding
+from vertebra.verdict.judge import judge, listening_of, speeds_of
 from vertebra.verdict.measure import (
     conditions,
     headline,
@@ -19,7 +21,7 @@ from vertebra.verdict.measure import (
 )
 from vertebra.verdict.run import Arm, Job, Run
 from vertebra.verdict.summary import Point, Reference, Summary
-from vertebra.verdict.words import running, verdict
+from vertebra.verdict.words import Findings, running, verdict
 
 
 def summarise(run: Run) -> Summary:
@@ -33,28 +35,52 @@ def summarise(run: Run) -> Summary:
     finished = [(arm, count, jobs) for arm, count, jobs in groups if jobs]
     found = tuple(_point(run, arm, count, jobs, skills) for arm, count, jobs in finished)
     compared = comparisons(run)
-    left = running(run)
+    heard = tuple(
+        listening_of(point, records_of(run, point.arm, point.demonstrations), compared)
+        for point in _largest(found)
+        if not point.blind
+    )
+    speeds = speeds_of(run)
+    findings = Findings(
+        points=found,
+        comparisons=compared,
+        listening=heard,
+        speeds=speeds,
+        latencies=latencies(run),
+        judgement=judge(run, compared, heard, speeds),
+        running=running(run),
+    )
     return Summary(
         plan=run.plan.hash,
         environment=run.plan.environment,
         privileged=run.plan.privileged,
-        target_success=run.plan.target_success,
+        criteria=run.plan.criteria,
+        locked_criteria=run.plan.locked_criteria,
+        changes=run.changes,
         jobs_planned=len(run.plan.slots),
         jobs_finished=len(run.jobs),
-        running=left,
+        running=findings.running,
         failed=tuple(f"{failure.job}: {failure.why}" for failure in run.failures),
-        verdict=verdict(run, found, compared, left),
+        verdict=verdict(run, findings),
         points=found,
         comparisons=compared,
         references=_references(run),
-        latency=latencies(run),
+        latency=findings.latencies,
         costs=tuple(cost(arm.name, count, jobs) for arm, count, jobs in finished),
         prices=tuple(
             price(run, arm.name)
             for arm in run.plan.arms
             if not arm.blind and has_episodes(run, arm.name)
         ),
+        listening=heard,
+        speeds=speeds,
+        effects=effects(run),
     )
+
+
+def _largest(found: Sequence[Point]) -> list[Point]:
+    """Each arm at its largest finished number of demonstrations."""
+    return list({p.arm: p for p in sorted(found, key=lambda p: p.demonstrations)}.values())
 
 
 def _point(run: Run, arm: Arm, count: int, jobs: Sequence[Job], skills: dict[str, str]) -> Point:
@@ -71,11 +97,11 @@ def _point(run: Run, arm: Arm, count: int, jobs: Sequence[Job], skills: dict[str
         seeds_planned=sum(
             (slot.arm, slot.demonstrations) == (arm.name, count) for slot in run.plan.slots
         ),
-        success=rate(rollouts(chosen, succeeded)),
+        success=rate(rollouts(chosen, succeeded, run.plan.criteria.mix)),
         success_split=split,
         slices=slices(records),
         conditions=conditions(records),
-        grounding=grounding(records, skills, split),
+        grounding=grounding(records, skills, split, run.plan.criteria.mix),
         errors=sum(record.outcome == "error" for record in records),
         episodes=len(records),
         still_improving=sum(bool(job.training.get("still_improving")) for job in jobs),

@@ -1,3 +1,4 @@
+# Longer than 300 lines: the whole schema of verdict.json is read in one place.
 """The summary of a run: every number a report shows, frozen, as JSON in ``verdict.json``."""
 
 import dataclasses
@@ -7,15 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vertebra.spec.criteria import Criteria
 from vertebra.spec.storage import to_plain
 from vertebra.stats.interval import Estimate
 from vertebra.stats.scaling import Crossing
 
-SUMMARY_VERSION = 1
+SUMMARY_VERSION = 2
 
 BETTER_FIRST = "first better"
 BETTER_SECOND = "second better"
+EQUIVALENT = "equivalent"
 CANNOT_TELL = "cannot tell"
+
+LISTENS = "listens"
+DEAF = "does not follow language"
+UNSKILLED = "has not learnt to act"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,15 +188,18 @@ class Comparison:
 
     Attributes:
         kind: ``twin`` (sighted minus its blind twin) or ``sides`` (two sighted arms).
-        measure: ``following`` or ``success``.
+        measure: ``following``, ``success`` or ``demonstrations``.
         first: Arm.
         second: Arm that is subtracted.
-        demonstrations: Number of demonstrations at which both were trained.
-        difference: first - second over shared seeds, states and instructions.
-        p: Two-sided p value; ``None`` with one seed.
-        p_holm: Corrected for all comparisons of the same kind between sides; equal to ``p`` for
-            twins, where both measures must hold.
-        word: ``first better``, ``second better`` or ``cannot tell``.
+        demonstrations: Number of demonstrations at which both were trained; 0 when all count.
+        difference: first - second over shared seeds, states and instructions; for
+            ``demonstrations`` the ratio second / first.
+        margin: Smallest difference (or ratio) that matters.
+        p: Two-sided p value of "no difference that matters"; ``None`` when it was not tested.
+        p_holm: Corrected for all comparisons between sides; equal to ``p`` for twins, where both
+            measures must hold.
+        p_equal: Corrected p value of "they differ by what matters".
+        word: ``first better``, ``second better``, ``equivalent`` or ``cannot tell``.
         missing: What is missing when it cannot be told, else empty.
     """
 
@@ -199,8 +209,10 @@ class Comparison:
     second: str
     demonstrations: int
     difference: Estimate | None
+    margin: float
     p: float | None
     p_holm: float | None
+    p_equal: float | None
     word: str
     missing: str
 
@@ -259,18 +271,84 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """Demonstrations that an arm needs for the target success.
+    """Demonstrations that an arm needs for the target success, and what they cost.
 
     Attributes:
         arm: Arm.
         target: Success rate asked for.
         crossing: Where its curve meets the target; ``None`` when that was not bracketed.
+        ceiling: Success rate that its curve levels off at; 1 when the data ask for none.
+        total: Demonstrations, labels, video and training to the target, in the currency of the
+            criteria; ``None`` without prices or without a crossing.
+        total_low: Lower end of its interval; ``None`` when open.
+        total_high: Upper end; ``None`` when open.
         words: For people: a number, ``> N``, ``< N`` or ``cannot tell: ...``.
     """
 
     arm: str
     target: float
     crossing: Crossing | None
+    ceiling: float
+    total: float | None
+    total_low: float | None
+    total_high: float | None
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """Whether a sighted arm does what it is told.
+
+    Attributes:
+        arm: Arm.
+        word: ``listens``, ``does not follow language``, ``has not learnt to act`` or
+            ``cannot tell``.
+        acts: Share of swapped rollouts in which it achieved any task.
+        score: Which task it achieved, from 0 (as often the asked one as by chance) to 1 (always the
+            asked one), over rollouts in which it achieved any.
+    """
+
+    arm: str
+    word: str
+    acts: Estimate | None
+    score: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Whether an arm keeps the latency limit.
+
+    Attributes:
+        arm: Arm.
+        limit_s: Seconds that a chunk may take.
+        p95_s: Seconds that 95 % of its chunks stay below; ``None`` when too few were timed.
+        keeps: Whether it keeps the limit; ``None`` when that is not shown.
+    """
+
+    arm: str
+    limit_s: float
+    p95_s: Estimate | None
+    keeps: bool | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """A main effect or an interaction of parts of recipes.
+
+    Attributes:
+        part: ``backbone``, ``coupling``, ``schedule``, or two of them joined by `` x ``.
+        levels: What is subtracted from what: first minus second.
+        over: Arms that it rests on.
+        measure: ``following`` or ``success``.
+        estimate: Difference of rates; ``None`` when it cannot be separated.
+        words: What may be said.
+    """
+
+    part: str
+    levels: tuple[str, ...]
+    over: tuple[str, ...]
+    measure: str
+    estimate: Estimate | None
     words: str
 
 
@@ -279,17 +357,22 @@ class Verdict:
     """The answer in words.
 
     Attributes:
-        word: ``first better``, ``second better``, ``cannot tell`` or ``nothing finished yet``.
+        word: ``first better``, ``second better``, ``equivalent``, ``cannot tell`` or ``nothing
+            finished yet``.
         first: Arm on the one side; empty when nothing is compared.
         second: Arm on the other side.
+        undefeated: Sighted arms that no other was shown to beat.
         headline: One sentence.
+        next_step: What would change it, one sentence.
         sentences: What it rests on and what is missing.
     """
 
     word: str
     first: str
     second: str
+    undefeated: tuple[str, ...]
     headline: str
+    next_step: str
     sentences: tuple[str, ...]
 
 
@@ -302,7 +385,9 @@ class Summary:
         plan: Hash of the locked plan.
         environment: Name and version; ``None`` without a simulator.
         privileged: ``points`` or ``none``.
-        target_success: Success rate whose price is asked for.
+        criteria: What the verdict is judged by.
+        locked_criteria: Whether they were locked before anything ran.
+        changes: Every criterion that differs from what was locked, in words.
         jobs_planned: Trainings planned.
         jobs_finished: Trainings finished.
         running: What is not finished, in words, one an arm and number of demonstrations.
@@ -314,13 +399,18 @@ class Summary:
         latency: One an arm and stage.
         costs: The ledger.
         prices: Demonstrations to the target, one a sighted arm.
+        listening: Whether it does what it is told, one a sighted arm.
+        speeds: Whether it keeps the latency limit, one a sighted arm; empty without a limit.
+        effects: What parts of the recipes do.
     """
 
     version: int = SUMMARY_VERSION
     plan: str
     environment: str | None
     privileged: str
-    target_success: float
+    criteria: Criteria
+    locked_criteria: bool
+    changes: tuple[str, ...]
     jobs_planned: int
     jobs_finished: int
     running: tuple[str, ...]
@@ -332,6 +422,9 @@ class Summary:
     latency: tuple[Latency, ...]
     costs: tuple[Cost, ...]
     prices: tuple[Price, ...]
+    listening: tuple[Listening, ...]
+    speeds: tuple[Speed, ...]
+    effects: tuple[Effect, ...]
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values."""

@@ -1,52 +1,61 @@
 """The verdict in plain words. Nothing is computed here but the choice of a sentence."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from vertebra.stats.interval import Estimate
-from vertebra.verdict.compare import FOLLOWING, SUCCESS
-from vertebra.verdict.measure import SEEDS_REQUIRED
+from vertebra.spec.criteria import DEMONSTRATIONS, FOLLOWING, SUCCESS
+from vertebra.verdict.about import (
+    MEASURES,
+    about_arm,
+    about_criteria,
+    about_speed,
+    errors_in_words,
+)
+from vertebra.verdict.judge import Judgement
+from vertebra.verdict.numbers import points, sentence, signed, times
+from vertebra.verdict.rule import BARRED_DEAF, NOT_TIMED, SEEDS_REQUIRED, TOO_SLOW, Standing
 from vertebra.verdict.run import Run
 from vertebra.verdict.summary import (
     BETTER_FIRST,
     BETTER_SECOND,
     CANNOT_TELL,
+    EQUIVALENT,
     Comparison,
+    Latency,
+    Listening,
     Point,
+    Speed,
     Verdict,
 )
 
 NOTHING = "nothing finished yet"
-COMPETENT = 0.2
-"""Success rate below which an arm has not learnt to act, so that its grounding says nothing."""
+BARS = {
+    TOO_SLOW: "takes longer for a chunk than the limit allows",
+    NOT_TIMED: "is not shown to keep the latency limit",
+    BARRED_DEAF: "does not follow language",
+}
 
 
-def percent(estimate: Estimate) -> str:
-    """A rate with interval and n: ``72 % (95 % interval 60 to 81 %; n = 450, 3 seeds)``."""
-    return f"{100 * estimate.value:.0f} % ({_interval(estimate, ' %')}; {_basis(estimate)})"
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """Everything that the sentences are about."""
 
+    points: tuple[Point, ...]
+    comparisons: tuple[Comparison, ...]
+    listening: tuple[Listening, ...]
+    speeds: tuple[Speed, ...]
+    latencies: tuple[Latency, ...]
+    judgement: Judgement
+    running: tuple[str, ...]
 
-def points(estimate: Estimate) -> str:
-    """A difference of rates: ``+42 points (95 % interval +25 to +58; n = 450, 3 seeds)``."""
-    return f"{_signed(estimate.value)} points ({_interval(estimate, '')}; {_basis(estimate)})"
-
-
-def _interval(estimate: Estimate, unit: str) -> str:
-    if estimate.low is None or estimate.high is None:
-        return "no interval"
-    if unit:
-        ends = f"{100 * estimate.low:.0f} to {100 * estimate.high:.0f}{unit}"
-    else:
-        ends = f"{_signed(estimate.low)} to {_signed(estimate.high)}"
-    return f"{100 * estimate.level:.0f} % interval {ends}"
-
-
-def _signed(share: float) -> str:
-    return f"{100 * share:+.0f}".replace("-", "\u2212")
-
-
-def _basis(estimate: Estimate) -> str:
-    seeds = f", {estimate.seeds} seed{'s' if estimate.seeds != 1 else ''}" if estimate.seeds else ""
-    return f"n = {estimate.n}{seeds}"
+    @property
+    def largest(self) -> list[Point]:
+        """Each arm at its largest finished number of demonstrations."""
+        best: dict[str, Point] = {}
+        for point in self.points:
+            if point.arm not in best or point.demonstrations > best[point.arm].demonstrations:
+                best[point.arm] = point
+        return list(best.values())
 
 
 def running(run: Run) -> tuple[str, ...]:
@@ -65,129 +74,108 @@ def running(run: Run) -> tuple[str, ...]:
     )
 
 
-def _unfinished(run: Run, left: Sequence[str]) -> list[str]:
-    """What has failed and what is still to come."""
-    return _failed(run) + (["Still to come: " + ", ".join(left) + "."] if left else [])
-
-
-def _failed(run: Run) -> list[str]:
-    if not run.failures:
-        return []
-    names = ", ".join(failure.job for failure in run.failures)
-    return [f"Failed, and missing from all numbers: {names}. The next run tries them again."]
-
-
-def verdict(
-    run: Run, found: Sequence[Point], comparisons: Sequence[Comparison], left: Sequence[str]
-) -> Verdict:
-    """Choose the sentences.
-
-    Args:
-        run: The run.
-        found: Its points.
-        comparisons: Its comparisons.
-        left: What is still running, in words.
-    """
-    if not found:
+def verdict(run: Run, found: Findings) -> Verdict:
+    """Choose the sentences."""
+    if not found.points:
         return Verdict(
             word=NOTHING,
             first="",
             second="",
+            undefeated=(),
             headline="Nothing finished yet.",
-            sentences=(
-                "The report is rewritten after every finished training.",
-                *_failed(run),
-            ),
+            next_step="Wait for the first training.",
+            sentences=("The report is rewritten after every finished training.", *_failed(run)),
         )
-    if not any(point.episodes for point in found):
-        return _offline(run, found, left)
-    sides = [c for c in comparisons if c.kind == "sides"]
-    largest = _largest(found)
-    about = [_about_arm(point, largest, comparisons) for point in largest if not point.blind]
-    tail = _unfinished(run, left)
+    if not any(point.episodes for point in found.points):
+        return _offline(run, found)
+    about = [
+        about_arm(point, one, found.largest, found.comparisons)
+        for point in found.largest
+        for one in found.listening
+        if point.arm == one.arm
+    ]
+    speed = about_speed(found.speeds, found.latencies, run)
+    tail = (*speed, *about_criteria(run), *_failed(run), *_to_come(found))
+    sides = [c for c in found.comparisons if c.kind == "sides"]
     if not sides:
         return Verdict(
             word=CANNOT_TELL,
             first="",
             second="",
+            undefeated=found.judgement.undefeated,
             headline="Only one kind of policy is in this pilot, so there is nothing to compare.",
+            next_step="Give a second recipe with --recipes.",
             sentences=(*about, *tail),
         )
     pair = [c for c in sides if (c.first, c.second) == (sides[0].first, sides[0].second)]
-    word, headline = _between(pair)
-    basis = _pair_basis(word, pair)
+    word, headline = _answer(pair, found.judgement)
     others = [_line(c) for c in sides if c not in pair]
     return Verdict(
         word=word,
         first=pair[0].first,
         second=pair[0].second,
+        undefeated=found.judgement.undefeated,
         headline=headline,
-        sentences=(*basis, *about, *others, *tail),
+        next_step=_next_step(word, pair, found),
+        sentences=(*_pair_basis(word, pair), *about, *_set(found.judgement), *others, *tail),
     )
 
 
-def _pair_basis(word: str, pair: Sequence[Comparison]) -> list[str]:
-    """What the headline rests on: the paired differences, and what is missing."""
-    known = [
-        (c, c.difference)
-        for c in pair
-        if c.difference is not None and c.difference.seeds >= SEEDS_REQUIRED
-    ]
-    if not known:
-        return []
-    if word != CANNOT_TELL:
-        counts = " and ".join(f"{d.n} for {_measure(c)}" for c, d in known)
-        return [
-            f"Compared in pairs of the same scene, instruction and training seed: n = {counts}, "
-            f"{known[0][1].seeds} seeds on each side."
-        ]
-    sentences = [
-        f"{c.first} minus {c.second} in {_measure(c)}: {points(d)}, paired." for c, d in known
-    ]
-    return sentences + ([_sentence(pair[0].missing)] if pair[0].missing else [])
+def _answer(pair: Sequence[Comparison], judgement: Judgement) -> tuple[str, str]:
+    """Word and sentence for two arms, bars included."""
+    key = (pair[0].first, pair[0].second)
+    word, plain = judgement.words[key], judgement.without_bars[key]
+    standings = [judgement.standings.get(arm, Standing()) for arm in key]
+    barred = [(arm, one.bar) for arm, one in zip(key, standings, strict=True) if one.bar]
+    if not barred:
+        return word, _between(plain, pair)
+    because = " and ".join(f"{arm} {BARS[bar]}" for arm, bar in barred)
+    otherwise = _between(plain, pair)
+    if word == CANNOT_TELL:
+        return word, f"Cannot tell whether {key[0]} or {key[1]} is better: {because}."
+    winner = key[0] if word == BETTER_FIRST else key[1]
+    loser = key[1] if word == BETTER_FIRST else key[0]
+    return (
+        word,
+        f"{winner} is the better choice than {loser} here: {because}. Otherwise: {otherwise}",
+    )
 
 
-def _largest(found: Sequence[Point]) -> list[Point]:
-    """Each arm at its largest finished number of demonstrations."""
-    best: dict[str, Point] = {}
-    for point in found:
-        if point.arm not in best or point.demonstrations > best[point.arm].demonstrations:
-            best[point.arm] = point
-    return list(best.values())
-
-
-def _between(pair: Sequence[Comparison]) -> tuple[str, str]:
-    """Word and sentence for the two sides (measures: following first, success second)."""
+def _between(word: str, pair: Sequence[Comparison]) -> str:
+    """The sentence for two arms by their evidence alone."""
     first, second = pair[0].first, pair[0].second
-    favours = {c.word for c in pair} - {CANNOT_TELL}
-    if favours == {BETTER_FIRST}:
-        return BETTER_FIRST, f"{first} is better than {second} here: it {_gains(pair, 1)}."
-    if favours == {BETTER_SECOND}:
-        return BETTER_SECOND, f"{second} is better than {first} here: it {_gains(pair, -1)}."
-    if len(favours) == 2:
-        return CANNOT_TELL, (
-            f"Cannot tell whether {first} or {second} is better: each wins one measure."
-        )
-    estimate = pair[0].difference
-    if estimate is None or estimate.seeds < SEEDS_REQUIRED:
-        return CANNOT_TELL, (
-            f"Cannot tell yet whether {first} or {second} is better: {pair[0].missing}."
-        )
+    if word == BETTER_FIRST:
+        return f"{first} is better than {second} here: it {_gains(pair, 1)}."
+    if word == BETTER_SECOND:
+        return f"{second} is better than {first} here: it {_gains(pair, -1)}."
+    if word == EQUIVALENT:
+        measures = " and ".join(MEASURES[c.measure] for c in pair)
+        return f"{first} and {second} are equivalent here in {measures}: {_margins(pair)}."
+    if {BETTER_FIRST, BETTER_SECOND} <= {c.word for c in pair}:
+        return f"Cannot tell whether {first} or {second} is better: each wins one measure."
     lead = f"Cannot tell whether {first} or {second} is better"
-    if estimate.low is None or estimate.high is None or estimate.excludes_zero:
-        return CANNOT_TELL, f"{lead}: {pair[0].missing}."
-    return CANNOT_TELL, (
-        f"{lead}: {first} follows {_more(estimate.value)} of the instructions, but with "
-        f"{estimate.seeds} training seeds anything from {_signed(estimate.low)} to "
-        f"{_signed(estimate.high)} points would be no surprise."
+    known = next((c for c in pair if c.measure != DEMONSTRATIONS), None)
+    estimate = None if known is None else known.difference
+    if estimate is None or estimate.seeds < SEEDS_REQUIRED:
+        return f"Cannot tell yet whether {first} or {second} is better: {pair[0].missing}."
+    if known is None or estimate.low is None or estimate.high is None or estimate.excludes_zero:
+        missing = next((c.missing for c in pair if c.missing), "the measures disagree")
+        return f"{lead}: {missing}."
+    verb = "follows {} of the instructions" if known.measure == FOLLOWING else "succeeds {} often"
+    return (
+        f"{lead}: {first} {verb.format(_more(estimate.value, known.measure))}, but with "
+        f"{estimate.seeds} training seeds anything from {signed(estimate.low)} to "
+        f"{signed(estimate.high)} points would be no surprise."
     )
 
 
-def _more(share: float) -> str:
+def _more(share: float, measure: str) -> str:
     size = f"{abs(100 * share):.0f} points"
     if size == "0 points":
-        return "as many"
-    return f"{size} more" if share > 0 else f"{size} fewer"
+        return "as many" if measure == FOLLOWING else "as"
+    if measure == FOLLOWING:
+        return f"{size} more" if share > 0 else f"{size} fewer"
+    return f"{size} more" if share > 0 else f"{size} less"
 
 
 def _gains(pair: Sequence[Comparison], sign: int) -> str:
@@ -199,100 +187,130 @@ def _gains(pair: Sequence[Comparison], sign: int) -> str:
     parts: list[str] = []
     for c in pair:
         d = c.difference
-        if c.word == CANNOT_TELL or d is None or d.low is None or d.high is None:
+        if c.word not in (BETTER_FIRST, BETTER_SECOND) or d is None:
             continue
-        low, high = sorted((sign * d.low, sign * d.high))
-        text = verbs[c.measure].format(f"{100 * sign * d.value:.0f}")
-        parts.append(f"{text} (95 % interval {100 * low:.0f} to {100 * high:.0f})")
+        if c.measure == DEMONSTRATIONS:
+            parts.append(_fewer(c, sign))
+        elif d.low is not None and d.high is not None:
+            low, high = sorted((sign * d.low, sign * d.high))
+            text = verbs[c.measure].format(f"{100 * sign * d.value:.0f}")
+            parts.append(f"{text} (95 % interval {100 * low:.0f} to {100 * high:.0f})")
     return " and ".join(parts)
 
 
-def _sentence(words: str) -> str:
-    return words[:1].upper() + words[1:] + "."
+def _fewer(c: Comparison, sign: int) -> str:
+    """How many times fewer demonstrations the better side needs."""
+    d = c.difference
+    if d is None or d.low is None or d.high is None:
+        return "needs fewer demonstrations"
+    value, low, high = (x**sign for x in (d.value, d.low, d.high))
+    low, high = sorted((low, high))
+    return f"needs {value:.1f} times fewer demonstrations (95 % interval {low:.1f} to {high:.1f})"
 
 
-def _measure(c: Comparison) -> str:
-    return {FOLLOWING: "following instructions", SUCCESS: "success"}[c.measure]
+def _margins(pair: Sequence[Comparison]) -> str:
+    parts = [
+        f"less than {c.margin:.2g} times apart"
+        if c.measure == DEMONSTRATIONS
+        else f"less than {100 * c.margin:.0f} points apart"
+        for c in pair
+    ]
+    return " and ".join(dict.fromkeys(parts))
+
+
+def _pair_basis(word: str, pair: Sequence[Comparison]) -> list[str]:
+    """What the headline rests on: the paired differences, and what is missing."""
+    known = [
+        (c, c.difference)
+        for c in pair
+        if c.difference is not None and c.difference.seeds >= SEEDS_REQUIRED
+    ]
+    if not known:
+        return []
+    if word in (BETTER_FIRST, BETTER_SECOND):
+        counts = " and ".join(f"{d.n} for {MEASURES[c.measure]}" for c, d in known)
+        return [
+            "Compared on the same scenes and instructions over training seeds: "
+            f"n = {counts}, {known[0][1].seeds} seeds on each side."
+        ]
+    return [_difference(c) for c, _ in known] + [
+        sentence(f"{MEASURES[c.measure]}: {c.missing}") for c in pair[:1] if c.missing
+    ]
+
+
+def _difference(c: Comparison) -> str:
+    if c.difference is None:
+        return f"{c.first} and {c.second} in {MEASURES[c.measure]}: {c.missing or 'not known yet'}."
+    if c.measure == DEMONSTRATIONS:
+        return f"{c.second} needs {times(c.difference)} the demonstrations of {c.first}."
+    return f"{c.first} minus {c.second} in {MEASURES[c.measure]}: {points(c.difference)}, paired."
 
 
 def _line(c: Comparison) -> str:
-    known = "no shared rollouts yet" if c.difference is None else points(c.difference)
-    tail = f": {c.missing}" if c.missing else ""
-    return f"{c.first} minus {c.second} in {_measure(c)}: {known}; {c.word}{tail}."
+    tail = f": {c.missing}" if c.missing and c.difference is not None else ""
+    return f"{_difference(c)[:-1]}; {c.word}{tail}."
 
 
-def _about_arm(point: Point, largest: Sequence[Point], comparisons: Sequence[Comparison]) -> str:
-    """Whether a sighted arm listens, in one or two sentences."""
-    if point.success is None or point.grounding is None:
-        return f"{point.arm}: no swapped rollouts, so whether it listens was not measured."
-    twin = [c for c in comparisons if c.kind == "twin" and c.first == point.arm]
-    own = f"{100 * point.grounding.following.value:.0f} %"
-    swapped = f"{point.grounding.following.n} swapped rollouts"
-    against = ""
-    for blind in largest:
-        if blind.blind and blind.recipe == point.recipe and blind.grounding:
-            against = f", its blind twin in {100 * blind.grounding.following.value:.0f} %"
-    does = f"it does what it is asked in {own} of {swapped}{against}"
-    gains = " and ".join(
-        f"{points(c.difference)} in {_measure(c)}"
-        for c in twin
-        if c.difference is not None and c.difference.seeds >= SEEDS_REQUIRED
-    )
-    gains = f" The difference is {gains}." if gains else ""
-    if twin and all(c.word == BETTER_FIRST for c in twin):
-        text = f"{point.arm} listens: {does}.{gains}"
-    elif point.success.value < COMPETENT:
-        text = (
-            f"{point.arm} has not learnt to act within this budget: it succeeds in "
-            f"{percent(point.success)}. What it follows says nothing about its backbone."
+def _set(judgement: Judgement) -> list[str]:
+    """The arms that are left, when there are more than two."""
+    left = judgement.undefeated
+    if len(judgement.words) < 2:
+        return []
+    if len(left) == 1:
+        return [f"{left[0]} is the only policy that no other was shown to beat."]
+    return [f"No other policy was shown to beat {', '.join(left[:-1])} or {left[-1]}."]
+
+
+def _next_step(word: str, pair: Sequence[Comparison], found: Findings) -> str:
+    """What would change the answer."""
+    if found.running:
+        return "Finish the pilot: " + ", ".join(found.running) + "."
+    bars = {found.judgement.standings.get(c.first, Standing()).bar for c in pair}
+    bars |= {found.judgement.standings.get(c.second, Standing()).bar for c in pair}
+    if NOT_TIMED in bars:
+        return "Time the policies on the machine that will run them."
+    if TOO_SLOW in bars:
+        return "A faster machine, fewer denoising steps, or another latency limit (a new pilot)."
+    if word in (BETTER_FIRST, BETTER_SECOND):
+        return (
+            "Other tasks, scenes, larger backbones or another budget are other questions; more "
+            "seeds of this one would move the size of the lead more than its sign."
         )
-    elif not twin:
-        text = f"Without a blind twin it cannot be told whether {point.arm} listens: {does}."
-    else:
-        missing = next(c.missing or "the twin does better" for c in twin if c.word != BETTER_FIRST)
-        text = f"Cannot tell whether {point.arm} listens: {does}.{gains} {_sentence(missing)}"
-    if point.still_improving:
-        many = f"{point.still_improving} of its {len(point.jobs)} trainings"
-        text += f" {'Its training' if len(point.jobs) == 1 else many} still improved at the end."
-    return text
+    missing = [c.missing for c in pair if c.missing]
+    return sentence(missing[0]) if missing else "Nothing that this pilot could still measure."
 
 
-def _offline(run: Run, found: Sequence[Point], left: Sequence[str]) -> Verdict:
+def _to_come(found: Findings) -> list[str]:
+    return ["Still to come: " + ", ".join(found.running) + "."] if found.running else []
+
+
+def _failed(run: Run) -> list[str]:
+    if not run.failures:
+        return []
+    names = ", ".join(failure.job for failure in run.failures)
+    return [f"Failed, and missing from all numbers: {names}. The next run tries them again."]
+
+
+def _offline(run: Run, found: Findings) -> Verdict:
     """A pilot without a simulator: figures, and what they cannot say."""
     names = [arm.name for arm in run.plan.arms if not arm.blind]
     both = " or ".join(names[:2]) if len(names) > 1 else names[0]
-    sentences = [
-        "The error of predicted actions on held-out recordings does not rank policies by success: "
-        "a policy with a larger error may act better.",
-        "Sensitivity says that the words change the actions, not that they change them in the "
-        "right direction.",
-        "Priors learnt on the built-in table-top mean nothing on this data.",
-    ]
-    sentences = [*_errors_in_words(found), *sentences, *_unfinished(run, left)]
     return Verdict(
         word=CANNOT_TELL,
         first=names[0] if len(names) > 1 else "",
         second=names[1] if len(names) > 1 else "",
+        undefeated=tuple(names),
         headline=f"Cannot tell whether {both} acts better: nothing was executed, because this "
         "pilot has recordings but no simulator or robot.",
-        sentences=tuple(sentences),
+        next_step="Run the policies on the robot or in a simulator of it.",
+        sentences=(
+            *errors_in_words(found.largest),
+            "The error of predicted actions on held-out recordings does not rank policies by "
+            "success: a policy with a larger error may act better.",
+            "Sensitivity says that the words change the actions, not that they change them in the "
+            "right direction.",
+            "Priors learnt on the built-in table-top mean nothing on this data.",
+            *_failed(run),
+            *_to_come(found),
+        ),
     )
-
-
-def _errors_in_words(found: Sequence[Point]) -> list[str]:
-    """Whether each sighted arm predicts actions better than guesses that see nothing."""
-    sentences: list[str] = []
-    for point in _largest(found):
-        figures = {figure.name: figure.estimate for figure in point.offline}
-        own, mean = figures.get("action_error"), figures.get("error_of_mean_action")
-        repeated = figures.get("error_of_repeated_action")
-        if point.blind or own is None or mean is None or repeated is None:
-            continue
-        best = min(mean.value, repeated.value)
-        word = "smaller than" if own.value < best else "not smaller than"
-        sentences.append(
-            f"{point.arm} predicts held-out actions with an error of {own.value:.2f}, {word} those "
-            f"of guesses that see nothing (always the mean action: {mean.value:.2f}, the last one "
-            f"repeated: {repeated.value:.2f}; {_basis(own)})."
-        )
-    return sentences
