@@ -18,6 +18,7 @@ CONDITIONS = {
 FAMILIES = {
     "vla": "vision-language backbone",
     "wam": "video backbone",
+    "hybrid": "vision-language and video backbones",
     "hybrid": "both backbones",
     "control": "control",
 }
