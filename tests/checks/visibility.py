@@ -1,202 +1,450 @@
-"""Who sees whom, drawn from the papers and independently of ``sees``, and what weights really do.
+"""Who sees whom: what was transcribed, what we declare to do otherwise, and what weights really do.
 
-A picture has one row for each stream and one column for each stream and context, in the order of
-the recipe. ``#`` joint attention to all tokens, ``x`` cross-attention to a context, ``.`` nothing.
+Everything that can be compared is a *fact*: a short sentence and its value. ``theirs`` takes the
+facts of a recipe from the transcribed tables, ``ours`` from the recipe, and ``wanted`` from the
+transcription and the declared differences, never from ``sees``.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fakes.networks import given_of, network_of
-from vertebra.coupling.table import closure
+from vertebra.coupling.joint import JointAttention, Seen
+from vertebra.coupling.kinds import Head, Inverse
+from vertebra.coupling.table import Joint
+from vertebra.coupling.visibility import pair_mask
 from vertebra.policy.network import Network
-from vertebra.policy.recipe import POINT, Recipe
-from vertebra.spec.streams import Role
+from vertebra.policy.recipe import Recipe
+from vertebra.schedules.kinds import ActionOnly, Plan, Together, VideoFirst
+from vertebra.spec.streams import POINT, Reach, Role
 
-# openpi src/openpi/models/pi0.py @ 15a9616, blockwise-causal. Block 1: images and words, both ways;
-# block 2: the state token; block 3: the actions, both ways. A block sees itself and earlier ones.
-PI0 = """
-               image text state action
-    image        #    #     .     .
-    text         #    #     .     .
-    state        #    #     #     .
-    action       #    #     #     #
-"""
+CONTRACTS = Path(__file__).parents[1] / "contracts"
+SYSTEMS: Mapping[str, Any] = json.loads((CONTRACTS / "expected_visibility.json").read_text())[
+    "systems"
+]
+DECLARED: Mapping[str, Any] = json.loads((CONTRACTS / "declared_differences.json").read_text())[
+    "recipes"
+]
+"""For each recipe: which entry it is compared with (``of``, its own name by default), ``names`` of
+our streams in it, and ``differences``: reasons, each with its facts as [theirs, ours]."""
 
-# FastWAM src/fastwam/models/wan22/fastwam.py @ 45d8e14: the first frame sees only itself, later
-# frames see all video, actions see all actions and the first frame, video sees no action. Text and
-# the proprioception token reach both experts by cross-attention.
-FAST_WAM = """
-               frame future action text state
-    frame        #     .      .      x    x
-    future       #     #      .      x    x
-    action       #     .      #      x    x
-"""
-
-# fastwam_joint.py @ 45d8e14: the action sees all (noisy) video; the video stays blind to it.
-FAST_WAM_JOINT = """
-               frame future action text state
-    frame        #     .      .      x    x
-    future       #     #      .      x    x
-    action       #     #      #      x    x
-"""
-
-# fastwam_idm.py @ 45d8e14: [noisy video | conditioning video | action]; the action sees the
-# conditioning video only; noisy and conditioning video do not see each other, and share the clean
-# first frame.
-FAST_WAM_IDM = """
-                 frame future clean_future action text state
-    frame          #     .         .          .     x    x
-    future         #     #         .          .     x    x
-    clean_future   #     .         #          .     x    x
-    action         #     .         #          #     x    x
-"""
-
-PICTURES: Mapping[str, str] = {
-    "pi0": PI0,
-    "fast-wam": FAST_WAM,
-    "fast-wam-joint": FAST_WAM_JOINT,
-    "fast-wam-idm": FAST_WAM_IDM,
-}
-"""One row a recipe. A new recipe needs its own, drawn from its paper."""
-
-SYMBOLS = {"all": "#", "upto": "<", "past": "-", "same": "="}
+CHUNKS = 2
+Facts = dict[str, str | None]
 
 
-def expected(recipe: Recipe) -> dict[tuple[str, str], str]:
-    """Row and column to symbol, from the recipe's picture.
+def system_of(recipe: Recipe) -> str:
+    """The transcribed entry with which a recipe is compared."""
+    name = recipe.name.removesuffix("+blind")
+    return DECLARED.get(name, {}).get("of", name)
+
+
+def theirs(recipe: Recipe) -> Facts:
+    """What was transcribed, under our names."""
+    name = recipe.name.removesuffix("+blind")
+    entry = SYSTEMS[system_of(recipe)]
+    named: dict[str, list[str]] = {}
+    for our, their in DECLARED.get(name, {}).get("names", {}).items():
+        named.setdefault(their, [their] if their in _streams(recipe) else []).append(our)
+
+    def all_of(their: str) -> list[str]:
+        return named.get(their, [their])
+
+    facts: Facts = {}
+    for stream in entry["streams"]:
+        role = f"{stream['role']} {stream['of']}" if "of" in stream else stream["role"]
+        facts |= {f"{our} is": role for our in all_of(stream["name"])}
+    for query, row in entry["sees"].items():
+        for cell in row:
+            for q in all_of(query):
+                facts |= {f"{q} sees {k}": cell["reach"].lower() for k in all_of(cell["key"])}
+    for query, keys in entry["context"].items():
+        facts |= {f"{q} reads {key} across": "yes" for q in all_of(query) for key in keys}
+    if any("features" in keys for keys in entry["context"].values()):
+        facts |= {f"features hold {n}": "yes" for t in entry["features"]["of"] for n in all_of(t)}
+    experts = {n: expert for their, expert in entry["experts"].items() for n in all_of(their)}
+    steps = entry["evaluations"]
+    facts["experts"] = _groups(experts, _streams(recipe))
+    facts["imagination"] = entry["imagination"]
+    facts["steps of the action"] = _text(steps.get("together", steps.get("action")))
+    facts["steps of the future"] = _text(steps.get("video", steps.get("future")))
+    return facts
+
+
+def ours(recipe: Recipe) -> Facts:
+    """What the recipe says."""
+    facts: Facts = {}
+    table, coupling = recipe.table, recipe.coupling
+    for stream in table.streams:
+        facts[f"{stream.name} is"] = f"{stream.role} {stream.of}" if stream.of else str(stream.role)
+    for part in tables(recipe):
+        for query, row in part.sees.items():
+            facts |= {f"{query} sees {key}": str(reach) for key, reach in row.items()}
+            facts |= {f"{query} reads {key} across": "yes" for key in part.context}
+    if isinstance(coupling, Head):
+        facts |= {f"features hold {name}": "yes" for name in coupling.reads.of}
+    if isinstance(coupling, Inverse):
+        facts |= {f"action sees {key}": str(r) for key, r in table.sees["action"].items()}
+    facts["experts"] = _groups(table.experts, _their_streams(recipe))
+    facts["imagination"] = _imagination(recipe)
+    facts |= _steps(recipe)
+    return facts
+
+
+def differences(recipe: Recipe) -> dict[str, tuple[str | None, str | None]]:
+    """Where recipe and transcription differ: fact to (theirs, ours). Unpublished steps are not."""
+    found, wanted = ours(recipe), theirs(recipe)
+    unknown = {name for name in wanted if name.startswith("steps") and wanted[name] is None}
+    names = sorted({*found, *wanted} - unknown)
+    return {
+        name: (wanted.get(name), found.get(name))
+        for name in names
+        if wanted.get(name) != found.get(name)
+    }
+
+
+def declared(recipe: Recipe) -> dict[str, tuple[str | None, str | None]]:
+    """The differences that are declared, and no others."""
+    entry = DECLARED.get(recipe.name.removesuffix("+blind"), {})
+    found: dict[str, tuple[str | None, str | None]] = {}
+    for difference in entry.get("differences", []):
+        assert difference["why"], f"{recipe.name}: a difference without a reason"
+        for fact, (their, our) in difference["facts"].items():
+            assert fact not in found, f"{recipe.name}: '{fact}' is declared twice"
+            found[fact] = (their, our)
+    return found
+
+
+def check_fidelity(recipe: Recipe) -> None:
+    """The recipe is what was transcribed, but for what is declared; all that is declared is so."""
+    found, allowed = differences(recipe), declared(recipe)
+    wrong = [
+        f"'{fact}': theirs {found[fact][0]}, ours {found[fact][1]}; "
+        + (f"declared as {allowed[fact]}" if fact in allowed else "not declared")
+        for fact in found
+        if found[fact] != allowed.get(fact)
+    ]
+    wrong += [
+        f"'{fact}' is declared as {allowed[fact]}, and there is no such difference"
+        for fact in allowed
+        if fact not in found
+    ]
+    assert not wrong, f"{recipe.name}:\n  " + "\n  ".join(wrong)
+
+
+def wanted(recipe: Recipe) -> Facts:
+    """What the recipe should say, from the transcription and the declared differences.
 
     The pointing token is our own addition, the same for all: it reads the camera tokens and itself,
-    and only the action reads it.
+    and only the action reads it (before inverse dynamics: the future).
     """
-    name = recipe.name.removesuffix("+blind")
-    header, *rows = (line.split() for line in PICTURES[name].strip().splitlines())
-    found = {(row[0], key): mark for row in rows for key, mark in zip(header, row[1:], strict=True)}
-    if POINT not in recipe.coupling.experts:
-        return found
-    streams = [row[0] for row in rows]
-    contexts = header[len(streams) :]
-    found |= {(query, POINT): "#" if query == "action" else "." for query in streams}
-    found |= {(POINT, key): "#" if key == streams[0] else "." for key in streams}
-    found |= {(POINT, key): "x" for key in contexts}
-    return {**found, (POINT, POINT): "#"}
+    facts = theirs(recipe)
+    facts |= {fact: our for fact, (_, our) in declared(recipe).items()}
+    facts = {fact: value for fact, value in facts.items() if value is not None}
+    if POINT not in _streams(recipe):
+        return facts
+    here = "same" if recipe.rolling else "all"
+    told = "past" if recipe.leapfrogs else here
+    facts[f"{POINT} is"] = "given"
+    facts[f"{POINT} sees {POINT}"] = here
+    match recipe.coupling:
+        case Inverse():
+            facts |= {f"{POINT} sees {recipe.pixels}": here, f"future sees {POINT}": told}
+            like = "future"
+        case Head():
+            facts[f"action sees {POINT}"] = told
+            like = "action"
+        case Joint():
+            facts |= {f"{POINT} sees {recipe.pixels}": here, f"action sees {POINT}": told}
+            like = "action" if not recipe.trunk.context else recipe.pixels
+    contexts = [fact for fact in facts if fact.startswith(f"{like} reads ")]
+    return facts | {fact.replace(like, POINT, 1): "yes" for fact in contexts}
 
 
 def check_table(recipe: Recipe) -> None:
-    """``sees`` and the context of a recipe draw the expected picture, neither more nor less."""
-    joint = recipe.coupling
-    drawn = {
-        (query, key): SYMBOLS[joint.sees[query][key]] if key in joint.sees[query] else "."
-        for query in joint.sees
-        for key in joint.sees
-    }
-    drawn |= {(query, key): "x" for query in joint.sees for key in joint.context}
-    wanted = expected(recipe)
+    """Rows and contexts of a recipe are the wanted ones, neither more nor less."""
+    found, needed = ours(recipe), wanted(recipe)
     wrong = {
-        pair: (drawn.get(pair), wanted.get(pair))
-        for pair in {**drawn, **wanted}
-        if drawn.get(pair) != wanted.get(pair)
+        fact: (needed.get(fact), found.get(fact))
+        for fact in sorted({*found, *needed})
+        if (" sees " in fact or " across" in fact or " hold " in fact)
+        and found.get(fact) != needed.get(fact)
     }
-    assert not wrong, f"{recipe.name} (found, expected): {wrong}"
+    assert not wrong, f"{recipe.name} (wanted, found): {wrong}"
 
 
-class Probe:
-    """One pass of a recipe's network in which what enters the attention are leaves of the graph.
+def tables(recipe: Recipe) -> list[Joint]:
+    """The tables by which attention runs: the trunk's, and a head's."""
+    coupling = recipe.coupling
+    return [recipe.trunk, coupling.head] if isinstance(coupling, Head) else [recipe.trunk]
 
-    Args:
-        recipe: What the weights are for; all its denoised streams and teachers are run.
-        network: Weights of the recipe, or of one with another table.
-        cut: Whether the pointing token is a leaf too, instead of following from the camera tokens.
 
-    Attributes:
-        inputs: Name of each stream and context to the parts of its tokens that entered.
-        contexts: Those of them that are contexts.
-        values: Stream name to its values in the first layer.
-        after_one: Stream name to its tokens after the first layer.
-        last: Name of each denoised stream to its output.
-    """
+def _streams(recipe: Recipe) -> tuple[str, ...]:
+    return tuple(stream.name for stream in recipe.table.streams)
 
-    def __init__(self, recipe: Recipe, network: Network, *, cut: bool = False) -> None:
-        joint = network.joint = network.attention.joint = recipe.coupling
-        network.late = frozenset(name for name in joint.sees if POINT in closure(joint, name))
-        made = (*network.denoised, *joint.named(Role.TEACHER))
-        entries: dict[str, list[nn.Module]] = {name: [network.inputs[name]] for name in made}
-        entries |= {recipe.pixels: list(network.cameras.values())}
-        entries |= {"text": [network.words], "state": [network.state]}
-        if cut and network.points:
-            entries[POINT] = [network.point]
-        self.inputs: dict[str, list[Tensor]] = {name: [] for name in entries}
-        self.contexts = {name: self.inputs[name] for name in joint.context}
-        handles = [
-            module.register_forward_hook(self._cut(name))
-            for name, modules in entries.items()
-            for module in modules
-        ]
-        try:
-            read, _ = network.read(given_of(), {name: _noisy(network, name) for name in made})
-        finally:
-            for handle in handles:
-                handle.remove()
-        self.values = {name: [pairs[0][1]] for name, pairs in read.cache.items()}
-        self.after_one, self.last = read.tapped, read.last
 
-    def _cut(self, name: str):
-        def leave(module: nn.Module, arguments: object, output: Tensor) -> Tensor:
-            self.inputs[name].append(output.detach().requires_grad_())
-            return self.inputs[name][-1]
+def _their_streams(recipe: Recipe) -> set[str]:
+    return {fact.removesuffix(" is") for fact in theirs(recipe) if fact.endswith(" is")}
 
-        return leave
 
-    def reached(self, output: Tensor, sources: Mapping[str, list[Tensor]]) -> set[str]:
-        """Sources with respect to which the gradient of an output is not exactly zero."""
-        parts = [(name, tensor) for name, tensors in sources.items() for tensor in tensors]
-        if not parts:
-            return set()
-        weights = torch.linspace(0.5, 1.5, output.numel()).view_as(output)
-        found = torch.autograd.grad(
-            (output * weights).sum(),
-            [tensor for _, tensor in parts],
-            retain_graph=True,
-            allow_unused=True,
-        )
-        return {
-            name
-            for (name, _), gradient in zip(parts, found, strict=True)
-            if gradient is not None and bool((gradient != 0).any())
-        }
+def _groups(experts: Mapping[str, str], known: Any) -> str:
+    """Which streams share weights, among those that are known."""
+    groups: dict[str, list[str]] = {}
+    for name in sorted(set(experts) & set(known)):
+        groups.setdefault(experts[name], []).append(name)
+    return " | ".join(sorted(" ".join(names) for names in groups.values()))
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _imagination(recipe: Recipe) -> str:
+    imagined = set(recipe.table.named(Role.DENOISED)) - {"action", "value"}
+    plain = recipe.plain_schedule
+    if not imagined:
+        return "none"
+    if isinstance(plain, ActionOnly):
+        return "one pass" if recipe.read_noisy else "skipped"
+    if isinstance(plain, Together):  # with one step the action is made beside pure noise
+        return "full" if plain.steps > 1 else "partly denoised"
+    return "full" if plain.until == 1.0 else "partly denoised"
+
+
+def _steps(recipe: Recipe) -> Facts:
+    """Evaluations of a chunk, over all candidates."""
+    schedule, plain = recipe.schedule, recipe.plain_schedule
+    times = schedule.candidates if isinstance(schedule, Plan) else 1
+    facts: Facts = {}
+    match plain:
+        case ActionOnly(steps=steps):
+            facts["steps of the action"] = str(steps)
+            if recipe.read_noisy:
+                facts["steps of the future"] = "1"
+        case Together(steps=steps):
+            facts["steps of the action"] = str(times * steps)
+            if isinstance(schedule, Plan) and schedule.futures:
+                facts["steps of the future"] = str(times * schedule.futures * steps)
+        case VideoFirst(video_steps=video_steps, steps=steps):
+            facts["steps of the action"] = str(steps)
+            facts["steps of the future"] = str(times * video_steps)
+    return facts
+
+
+def attentions(recipe: Recipe, network: Network) -> Iterator[tuple[JointAttention, Joint]]:
+    """Each attention with the table by which it should run."""
+    parts = [network.attention] + ([network.head] if isinstance(recipe.coupling, Head) else [])
+    yield from zip(parts, tables(recipe), strict=True)
 
 
 def check_edges(recipe: Recipe, network: Network | None = None) -> None:
-    """In one layer an output depends on a stream's values exactly where the picture says."""
-    probe = Probe(recipe, network or network_of(recipe), cut=True)
-    wanted = expected(recipe)
-    wrong: set[tuple[str, str]] = set()
-    for query, output in probe.after_one.items():
-        for mark, sources in (("#", probe.values), ("x", probe.contexts)):
-            found = probe.reached(output, sources)
-            wrong |= {(query, k) for k in sources if (k in found) != (wanted[query, k] == mark)}
-    streams = {query for query, _ in wanted}
-    assert set(probe.after_one) == streams, f"{recipe.name}: {set(probe.after_one)} != {streams}"
-    assert not wrong, f"{recipe.name}: gradient and picture differ at {sorted(wrong)}"
+    """In one layer tokens depend on the values of others exactly where it is wanted.
+
+    Args:
+        recipe: Where the tables come from.
+        network: Weights for its streams; by default its own.
+    """
+    network = network or network_of(recipe)
+    needed = wanted(recipe)
+    wrong: set[str] = set()
+    for attention, table in attentions(recipe, network):
+        before, attention.joint = attention.joint, table
+        try:
+            wrong |= _wrong_edges(recipe, attention, needed)
+        finally:
+            attention.joint = before
+    assert not wrong, f"{recipe.name}: gradient and table differ at {sorted(wrong)}"
+
+
+def _wrong_edges(recipe: Recipe, attention: JointAttention, needed: Facts) -> set[str]:
+    table = attention.joint
+    names = [stream.name for stream in table.streams]
+    width = {name: _width(attention, name) for name in names}
+    generator = torch.Generator().manual_seed(0)
+    tokens = {n: torch.randn(1, 2 * CHUNKS, width[n], generator=generator) for n in names}
+    time = torch.arange(CHUNKS).repeat_interleave(2)
+    in_time = names if recipe.rolling else [n for n in names if n == "action" and table.chunked]
+    context = torch.randn(1, len(table.context), 32, generator=generator, requires_grad=True)
+    conditions = {
+        name: torch.randn(1, 2 * CHUNKS, width[name], generator=generator)
+        for name in names
+        if table.experts[name] in attention.adaptive
+    }
+    seen = Seen(times=dict.fromkeys(in_time, time), conditions=conditions)
+    read = attention(tokens, seen=seen, context=context if table.context else None)
+    values = {name: slot.pairs[0][1] for name, slot in read.cache.items()}
+    wrong: set[str] = set()
+    for query in names:
+        found = {key: np.zeros((CHUNKS, CHUNKS), bool) for key in names}
+        across = np.zeros(len(table.context), bool)
+        for at in range(CHUNKS):
+            output = read.hidden[query][1][:, 2 * at : 2 * at + 2]
+            mixed = (output * torch.linspace(0.5, 1.5, output.numel()).view_as(output)).sum()
+            sources = [*values.values(), *([context] if table.context else [])]
+            gradients = torch.autograd.grad(mixed, sources, retain_graph=True, allow_unused=True)
+            for key, gradient in zip(values, gradients[: len(values)], strict=True):
+                if gradient is not None:
+                    parts = gradient.view(1, gradient.shape[1], CHUNKS, -1)
+                    found[key][at] = (parts != 0).any(-1).any(1)[0].numpy()
+            if table.context and gradients[-1] is not None:
+                across |= (gradients[-1][0] != 0).any(-1).numpy()
+        for key in names:
+            reach = needed.get(f"{query} sees {key}")
+            allowed = np.zeros((CHUNKS, CHUNKS), bool) if reach is None else _reach(reach)
+            if not recipe.rolling and reach == "all":
+                allowed = np.ones((CHUNKS, CHUNKS), bool)
+            if (found[key] != allowed).any():
+                wrong.add(f"{query} sees {key}")
+        for key, reads in zip(table.context, across, strict=True):
+            if bool(reads) != (f"{query} reads {key} across" in needed):
+                wrong.add(f"{query} reads {key} across")
+    return wrong
+
+
+def _reach(reach: str) -> np.ndarray:
+    return pair_mask(Reach(reach), np.arange(CHUNKS), np.arange(CHUNKS))
+
+
+def _width(attention: JointAttention, name: str) -> int:
+    layers = attention.experts[attention.joint.experts[name]]
+    assert isinstance(layers, nn.ModuleList)
+    return next(p for p in layers[0].parameters() if p.ndim == 2).shape[1]
+
+
+class Probe:
+    """One pass of a recipe's network in which all tokens that enter are leaves of the graph.
+
+    Attributes:
+        entered: (name of a stream or context, chunk) to the tokens that entered.
+        outputs: (stream, chunk) to its output, for what is made from noise.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        network = network_of(recipe)
+        self.chunks = network.shape.chunks
+        made = (*recipe.noisy, *network.table.named(Role.TEACHER))
+        modules: dict[str, list[nn.Module]] = {name: [network.inputs[name]] for name in made}
+        for name, eyes in network.senses.eyes.items():
+            assert isinstance(eyes, nn.ModuleDict)
+            modules[name] = list(eyes.values())
+        modules["text"] = [network.senses.words]
+        if network.senses.has_state:
+            modules["state"] = [network.senses.state]
+        if network.points:
+            modules[POINT] = [network.point]
+        self.calls: dict[str, list[Tensor]] = {name: [] for name in modules}
+        handles = [
+            module.register_forward_hook(self._cut(name))
+            for name, found in modules.items()
+            for module in found
+        ]
+        try:
+            self.outputs = self._run(recipe, network, made)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _cut(self, name: str):
+        def leave(module: nn.Module, arguments: object, output: Tensor) -> Tensor:
+            self.calls[name].append(output.detach().requires_grad_())
+            return self.calls[name][-1]
+
+        return leave
+
+    def _run(
+        self, recipe: Recipe, network: Network, made: tuple[str, ...]
+    ) -> dict[tuple[str, int], Tensor]:
+        rows = len(given_of().instructions)
+        noisy: dict[str, tuple[Tensor, Tensor]] = {}
+        for name in made:
+            length, channels = network.shape.vectors(name)
+            generator = torch.Generator().manual_seed(len(name))
+            value = torch.randn(rows, self.chunks * length, channels, generator=generator)
+            noisy[name] = (value, torch.full((rows, self.chunks), 0.3))
+        scenes = [network.scene(given_of(seed=10 * chunk)) for chunk in range(self.chunks)]
+        read = network.look(scenes, noisy)
+        found = network.velocities(read, noisy)
+        if isinstance(recipe.coupling, Head):
+            point = network.pointed_at(read, scenes[0]) if network.points else None
+            found |= network.decode(scenes[0], network.features(read), point, noisy)
+        return {
+            (name, chunk): part
+            for name, value in found.items()
+            for chunk, part in enumerate(value.chunk(self.chunks, dim=1))
+        }
+
+    def reached(self, output: Tensor) -> set[tuple[str, int]]:
+        """(stream or context, chunk) with respect to which the gradient of an output is not zero."""
+        calls = [(name, leaf) for name, leaves in self.calls.items() for leaf in leaves]
+        mixed = (output * torch.linspace(0.5, 1.5, output.numel()).view_as(output)).sum()
+        gradients = torch.autograd.grad(
+            mixed, [leaf for _, leaf in calls], retain_graph=True, allow_unused=True
+        )
+        found: set[tuple[str, int]] = set()
+        count = {name: 0 for name, _ in calls}
+        for (name, _), gradient in zip(calls, gradients, strict=True):
+            call, count[name] = count[name], count[name] + 1
+            if gradient is None or not bool((gradient != 0).any()):
+                continue
+            if name in self.noisy_calls:
+                parts = gradient.chunk(self.chunks, dim=1)
+                found |= {(name, i) for i, part in enumerate(parts) if bool((part != 0).any())}
+            else:
+                found.add((name, call * self.chunks // len(self.calls[name])))
+        return found
+
+    @property
+    def noisy_calls(self) -> set[str]:
+        """Streams whose chunks enter in one call."""
+        return {name for name, leaves in self.calls.items() if len(leaves) == 1}
 
 
 def check_closure(recipe: Recipe) -> None:
-    """Through all layers an output depends on exactly the streams that its row leads to."""
-    probe, wanted = Probe(recipe, network_of(recipe)), expected(recipe)
-    for query, output in probe.last.items():
-        reached = {query}
-        while more := {k for (q, k), mark in wanted.items() if q in reached and mark != "."}:
-            if more <= reached:
-                break
-            reached |= more
-        found = probe.reached(output, probe.inputs)
-        assert found == reached & set(probe.inputs), f"{recipe.name}: '{query}' depends on {found}"
+    """Through all layers an output depends on exactly the streams to which its rows lead."""
+    probe, needed = Probe(recipe), wanted(recipe)
+    for (name, at), output in probe.outputs.items():
+        expected = _led(recipe, needed, probe.chunks, name, at)
+        found = probe.reached(output)
+        contexts = {key for key in probe.calls if f"{name} reads {key} across" in needed}
+        both = {(key, i) for key, i in found | expected if key in probe.calls}
+        wrong = {
+            (key, i)
+            for key, i in both - {(key, i) for key, i in both if key in contexts}
+            if ((key, i) in found) != ((key, i) in expected)
+        }
+        assert not wrong, f"{recipe.name}: '{name}' at {at} differs at {sorted(wrong)}"
+        missing = {key for key in contexts if key not in {other for other, _ in found}}
+        assert not missing, f"{recipe.name}: '{name}' does not depend on its context {missing}"
 
 
-def _noisy(network: Network, name: str) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(len(name))
-    rows = len(given_of().instructions)
-    shape = (rows, network.length(name), network.channels(name))
-    return torch.randn(shape, generator=generator), torch.full((rows, 1), 0.3)
+def _led(
+    recipe: Recipe, needed: Facts, chunks: int, name: str, at: int
+) -> set[tuple[str, int]]:
+    """Streams and chunks, and contexts (at every chunk), on which an output should depend."""
+    names = _streams(recipe)
+    found = {(name, at)}
+    frontier = [(name, at)]
+    while frontier:
+        query, here = frontier.pop()
+        steps: set[tuple[str, int]] = set()
+        for key in names:
+            reach = needed.get(f"{query} sees {key}")
+            for there in range(chunks):
+                mask = reach is not None and pair_mask(
+                    Reach(reach), np.array([here]), np.array([there])
+                )
+                if reach is not None and (bool(np.any(mask)) or not recipe.rolling):
+                    steps.add((key, there))
+        if f"{query} reads features across" in needed:
+            steps |= {(key, 0) for key in names if f"features hold {key}" in needed}
+        frontier += steps - found
+        found |= steps
+    contexts = {
+        key for q, _ in found for key in ("text", "state") if f"{q} reads {key} across" in needed
+    }
+    return found | {(key, 0) for key in contexts}

@@ -358,8 +358,10 @@ class Network(nn.Module):
             tokens[POINT] = point
         value, time = noisy["action"]
         tokens["action"] = self._tokens("action", value, time)
+        place = torch.arange(self.shape.horizon, device=value.device).repeat(time.shape[1])
         seen = Seen(
             padding=padding,
+            times={"action": place} if head.chunked else {},  # in a head, the place in the chunk
             copies={"action": time.shape[1]},
             conditions=self._conditions(self.head, tokens, noisy),
         )

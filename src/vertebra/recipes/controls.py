@@ -6,11 +6,11 @@ Idea: FEATURES_ONLY: a head reads a video model's hidden states of the present f
 Source: FEATURES_ONLY: starVLA's WM4A recipe (starVLA/starVLA @ 0ed0aad). ACTION_ONLY: the ablation
     "without video co-training" of arXiv:2603.16666.
 Reads: FEATURES_ONLY: hidden states of the frame, and the state. ACTION_ONLY: the frame.
-Schedule: one pass over the frame, ten steps on the action.
+Schedule: one pass over the frame; FEATURES_ONLY four steps on the action, ACTION_ONLY ten.
 Deviations: FEATURES_ONLY trains its video model by the action loss alone (starVLA starts from
-    pretrained weights).
+    pretrained weights), and its head has no learned tokens beside state and action.
 Expected: no published number is claimed at mini size.
-Cost: 1 frame pass and 10 action passes a chunk.
+Cost: 1 frame pass and 4 (ACTION_ONLY 10) action passes a chunk.
 Status: sketch.
 """
 
@@ -41,7 +41,7 @@ FEATURES_ONLY = Recipe(
         reads=Features(of=("frame",)),
         head=DECODER,
     ),
-    schedule=ActionOnly(steps=10),
+    schedule=ActionOnly(steps=4),
     noise={"action": Process(times=BetaTimes(a=1.5, b=1.0, scale=0.999))},
 )
 

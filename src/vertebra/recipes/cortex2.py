@@ -4,7 +4,7 @@ Idea: A vision-language model reads scene and instruction; a world model imagine
     reward model scores progress, risk and success; the action head reads the context and the best
     future.
 Source: arXiv:2604.20246 (closed).
-Reads: hidden states of image, text and the best-scored future, the state, and the chunk.
+Reads: hidden states of image, text, state and the best-scored future, and the chunk.
 Schedule: plan over two futures (the paper's experiments), then ten steps on the action.
 Deviations: The world model predicts coarse frames instead of features of the language model; the
     scores are a stream of the same model, not a frozen reward model trained on deployments. Risk
@@ -24,7 +24,7 @@ from vertebra.schedules.kinds import Plan, ScoreTerm, VideoFirst
 from vertebra.spec.noise import BetaTimes, ShiftedUniform
 from vertebra.spec.streams import ALL, denoised, given, teacher
 
-CONTEXT = {"image": ALL, "text": ALL}
+CONTEXT = {"image": ALL, "text": ALL, "state": ALL}
 
 CORTEX2 = Recipe(
     name="cortex2",
@@ -35,6 +35,7 @@ CORTEX2 = Recipe(
             streams=(
                 given("image"),
                 given("text"),
+                given("state"),
                 denoised("future"),
                 teacher("clean_future", of="future"),
                 denoised("value"),
@@ -42,6 +43,7 @@ CORTEX2 = Recipe(
             sees={
                 "image": CONTEXT,
                 "text": CONTEXT,
+                "state": CONTEXT,
                 "future": {**CONTEXT, "future": ALL},
                 "clean_future": {**CONTEXT, "clean_future": ALL},
                 "value": {**CONTEXT, "clean_future": ALL, "value": ALL},
@@ -49,16 +51,17 @@ CORTEX2 = Recipe(
             experts={
                 "image": "vlm",
                 "text": "vlm",
+                "state": "vlm",
                 "future": "video",
                 "clean_future": "video",
                 "value": "video",
             },
         ),
-        reads=Features(of=("image", "text", "clean_future")),
+        reads=Features(of=("image", "text", "state", "clean_future")),
         head=Joint(
-            streams=(given("state"), denoised("action")),
-            sees={"state": {"state": ALL}, "action": {"state": ALL, "action": ALL}},
-            experts={"state": "action", "action": "action"},
+            streams=(denoised("action"),),
+            sees={"action": {"action": ALL}},
+            experts={"action": "action"},
             context=("features",),
             embed={"action": Embed.ADAPTIVE},
         ),

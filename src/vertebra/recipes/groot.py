@@ -7,7 +7,7 @@ Source: NVIDIA/Isaac-GR00T gr00t/model/gr00t_n1d6/ (N1.6) and gr00t/model/action
 Reads: hidden states of image and text, the state token, the action chunk (N1.5 also registers).
 Schedule: one pass of the language model, four Euler steps on the action.
 Deviations: Every layer of the decoder has self- and cross-attention (N1.6 alternates them, and text
-    with vision). Categories of embodiments are left out: one robot, one encoder. N1.5: without the
+    with vision). Image and text tokens see each other both ways (N1.6: causally). Categories of embodiments are left out: one robot, one encoder. N1.5: without the
     FLARE loss. Times: t = (1 - Beta(1.5, 1)) * 0.999 with time 1 at the data, as inside here.
 Expected: no published number is claimed at mini size.
 Cost: 1 pass of the language model and 4 of the decoder a chunk.

@@ -1,16 +1,21 @@
 """Hybrids: a vision-language model and a video model in one attention.
 
-Idea: MOTUS: language model, video model and action expert share attention in every layer; flow
-    times of video and action are independent, so one set of weights is policy, world model, inverse
-    dynamics and video generator at once (UniDiffuser). MOTUS_VLA: the same weights as a policy
+Idea: MOTUS: language model, video model and action expert share attention in every layer, and all
+    see all; flow times of video and action are independent, so one set of weights is policy, world
+    model, inverse dynamics and video generator at once (UniDiffuser). MOTUS_VLA: the same weights as a policy
     alone: the future stays pure noise, which means "not known". VLM_WAM: Fast-WAM whose words come
     from a language model that looks at the scene.
 Source: MOTUS: arXiv:2512.13030; thu-ml/Motus. VLM_WAM: ours, after arXiv:2603.16666 and pi0.
-Reads: MOTUS: language model, frame, noisy future. VLM_WAM: language model and first frame.
+Reads: MOTUS: everything: language model, frame, state, noisy future. VLM_WAM: language model, first
+    frame and state.
 Schedule: MOTUS: video and action together, ten steps. MOTUS_VLA and VLM_WAM: the action alone.
-Deviations: MOTUS: no latent actions from optical flow, no three-stage pre-training.
+Deviations: MOTUS: the language model takes part in every layer (in the original its last hidden
+    states do, through an adapter), and words reach the video by it alone, not also by
+    cross-attention; no registers, no latent actions from optical flow, no three-stage pre-training.
+    VLM_WAM: F1-VLA (arXiv:2509.06951) is its nearest relative with published code: there the action
+    reads the foreseen tokens, here it never does.
 Expected: no published number is claimed at mini size.
-Cost: MOTUS 1 prefix pass and 10 joint passes; the others 1 and 10 action passes a chunk.
+Cost: MOTUS and MOTUS_VLA 10 passes over everything, VLM_WAM 1 prefix and 10 action passes a chunk.
 Status: sketch.
 """
 
@@ -26,7 +31,7 @@ from vertebra.spec.streams import ALL, denoised, given
 
 WORDS = {"image": ALL, "text": ALL}
 SCENE = {**WORDS, "frame": ALL}
-EVERYTHING = {**SCENE, "future": ALL, "state": ALL, "action": ALL}
+STREAMS = ("image", "text", "frame", "state", "future", "action")
 
 MOTUS = Recipe(
     name="motus",
@@ -41,14 +46,7 @@ MOTUS = Recipe(
             denoised("future"),
             denoised("action"),
         ),
-        sees={
-            "image": WORDS,
-            "text": WORDS,
-            "frame": SCENE,
-            "state": {"state": ALL},
-            "future": EVERYTHING,
-            "action": EVERYTHING,
-        },
+        sees=dict.fromkeys(STREAMS, dict.fromkeys(STREAMS, ALL)),
         experts={
             "image": "vlm",
             "text": "vlm",
@@ -71,8 +69,16 @@ VLM_WAM = replace(
     MOTUS,
     name="vlm-wam",
     source="hybrid of arXiv:2603.16666 and arXiv:2410.24164",
-    coupling=MOTUS.trunk.with_sight("future", **SCENE, future=ALL).with_sight(
-        "action", **SCENE, state=ALL, action=ALL
+    coupling=replace(
+        MOTUS.trunk,
+        sees={
+            "image": WORDS,
+            "text": WORDS,
+            "frame": SCENE,
+            "state": {**SCENE, "state": ALL},
+            "future": {**SCENE, "future": ALL},
+            "action": {**SCENE, "state": ALL, "action": ALL},
+        },
     ),
     schedule=ActionOnly(steps=10),
     noise={

@@ -6,9 +6,10 @@ Idea: The hidden states of a video model at some flow time hold the plan; an act
 Source: arXiv:2512.15692; model/cosmos_predict2/configs/defaults/world2action_pipe.py in its code.
 Reads: hidden states of frame and future in one layer at flow time tau_v, state, and the chunk.
 Schedule: one pass over frame and noise, ten steps on the action.
-Deviations: One clean frame instead of five. Video and action are trained together with the
-    decoder's gradient kept out of the video model; the paper freezes the video model in a second
-    stage. The density of action times, sqrt(tau_a - 0.001), is Beta(1.5, 1) on the noise level.
+Deviations: One clean frame instead of five, read once and blind to the noisy future (in the
+    original it sees it). Video and action are trained together with the decoder's gradient kept out
+    of the video model; the paper freezes the video model in a second stage. The density of action
+    times, sqrt(tau_a - 0.001), is Beta(1.5, 1) on the noise level.
 Expected: no published number is claimed at mini size.
 Cost: 1 frame pass, 1 video pass, 10 action passes a chunk.
 Status: sketch.
@@ -16,9 +17,10 @@ Status: sketch.
 
 from vertebra.backbones.kinds import Video
 from vertebra.coupling.kinds import Features, Head
-from vertebra.coupling.table import Embed, Joint
+from vertebra.coupling.table import Joint
 from vertebra.policy.process import Process
 from vertebra.policy.recipe import Recipe
+from vertebra.recipes.groot import DECODER
 from vertebra.schedules.kinds import ActionOnly
 from vertebra.spec.noise import BetaTimes, LogitNormal
 from vertebra.spec.streams import ALL, denoised, given
@@ -35,13 +37,7 @@ MIMIC_VIDEO = Recipe(
             context=("text",),
         ),
         reads=Features(of=("frame", "future"), depths=(19 / 28,)),
-        head=Joint(
-            streams=(given("state"), denoised("action")),
-            sees={"state": {"state": ALL}, "action": {"state": ALL, "action": ALL}},
-            experts={"state": "action", "action": "action"},
-            context=("features",),
-            embed={"action": Embed.ADAPTIVE},
-        ),
+        head=DECODER,
         trained=False,
     ),
     schedule=ActionOnly(steps=10),

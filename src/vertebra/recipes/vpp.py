@@ -4,12 +4,13 @@ Idea: A video model is asked once, at pure noise, what comes next; hidden states
     hold the prediction, and a diffusion policy reads them by cross-attention.
 Source: arXiv:2412.14803; roboterax/video-prediction-policy
     policy_models/{VPP_policy.py,module/diffusion_extract.py,module/Video_Former.py} @ 75cf37a.
-Reads: hidden states of the future tokens in two layers, state, text, and the chunk itself.
+Reads: hidden states of the future tokens in two layers, state, text, and earlier actions.
 Schedule: one pass over frame and noise, ten steps on the action.
 Deviations: A transformer instead of the Stable Video Diffusion U-Net, and no Video Former between
     them. EDM's preconditioned output is a velocity here. Video and action are trained together with
     the policy's gradient kept out of the video model; the paper trains them one after the other.
-    The state token is ours (the paper's CALVIN policy has none).
+    The state token is ours (the paper's CALVIN policy has none). Features and words are read whole
+    by each action (in the code the i-th action reads the first i of them).
 Expected: no published number is claimed at mini size.
 Cost: 1 frame pass, 1 video pass, 10 action passes a chunk.
 Status: sketch.
@@ -22,7 +23,7 @@ from vertebra.policy.process import Process
 from vertebra.policy.recipe import Recipe
 from vertebra.schedules.kinds import ActionOnly
 from vertebra.spec.noise import EdmWeight, KarrasGrid, LogNormalSigma
-from vertebra.spec.streams import ALL, denoised, given
+from vertebra.spec.streams import ALL, UPTO, denoised, given
 
 VPP = Recipe(
     name="vpp",
@@ -38,7 +39,7 @@ VPP = Recipe(
         reads=Features(of=("future",), depths=(0.5, 0.75), at_time=0.0),
         head=Joint(
             streams=(given("state"), denoised("action")),
-            sees={"state": {"state": ALL}, "action": {"state": ALL, "action": ALL}},
+            sees={"state": {"state": ALL}, "action": {"state": ALL, "action": UPTO}},
             experts={"state": "action", "action": "action"},
             context=("features", "text"),
             embed={"action": Embed.ADAPTIVE},

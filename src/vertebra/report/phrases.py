@@ -18,7 +18,6 @@ CONDITIONS = {
 FAMILIES = {
     "vla": "vision-language backbone",
     "wam": "video backbone",
-    "hybrid": "vision-language and video backbones",
     "hybrid": "both backbones",
     "control": "control",
 }
