@@ -125,7 +125,7 @@ class Network(nn.Module):
                     patch=size.future_patch,
                     horizon=shape.horizon,
                     dims=shape.action_dims,
-                    width=size.trunk,
+                    width=size.action,
                 )
             case _:
                 pass
