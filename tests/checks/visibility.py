@@ -6,7 +6,8 @@ transcription and the declared differences, never from ``sees``.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,17 @@ def system_of(recipe: Recipe) -> str:
 
 def theirs(recipe: Recipe) -> Facts:
     """What was transcribed, under our names."""
-    name = recipe.name.removesuffix("+blind")
-    entry = SYSTEMS[system_of(recipe)]
+    return dict(_theirs(recipe.name.removesuffix("+blind"), system_of(recipe), _streams(recipe)))
+
+
+@cache
+def _theirs(name: str, system: str, known: tuple[str, ...]) -> Facts:
+    entry = SYSTEMS[system]
     named: dict[str, list[str]] = {}
-    for our, their in DECLARED.get(name, {}).get("names", {}).items():
-        named.setdefault(their, [their] if their in _streams(recipe) else []).append(our)
+    for our, called in DECLARED.get(name, {}).get("names", {}).items():
+        assert called["why"], f"{name}: a name without a reason"
+        their = called["as"]
+        named.setdefault(their, [their] if their in known else []).append(our)
 
     def all_of(their: str) -> list[str]:
         return named.get(their, [their])
@@ -69,7 +76,7 @@ def theirs(recipe: Recipe) -> Facts:
         facts |= {f"features hold {n}": "yes" for t in entry["features"]["of"] for n in all_of(t)}
     experts = {n: expert for their, expert in entry["experts"].items() for n in all_of(their)}
     steps = entry["evaluations"]
-    facts["experts"] = _groups(experts, _streams(recipe))
+    facts["experts"] = _groups(experts, known)
     facts["imagination"] = entry["imagination"]
     facts["steps of the action"] = _text(steps.get("together", steps.get("action")))
     facts["steps of the future"] = _text(steps.get("video", steps.get("future")))
@@ -89,7 +96,8 @@ def ours(recipe: Recipe) -> Facts:
     if isinstance(coupling, Head):
         facts |= {f"features hold {name}": "yes" for name in coupling.reads.of}
     if isinstance(coupling, Inverse):
-        facts |= {f"action sees {key}": str(r) for key, r in table.sees["action"].items()}
+        row = table.sees["action"]
+        facts |= {f"action sees {key}": str(row[key]) for key in coupling.reads}
     facts["experts"] = _groups(table.experts, _their_streams(recipe))
     facts["imagination"] = _imagination(recipe)
     facts |= _steps(recipe)
@@ -192,7 +200,7 @@ def _their_streams(recipe: Recipe) -> set[str]:
     return {fact.removesuffix(" is") for fact in theirs(recipe) if fact.endswith(" is")}
 
 
-def _groups(experts: Mapping[str, str], known: Any) -> str:
+def _groups(experts: Mapping[str, str], known: Collection[str]) -> str:
     """Which streams share weights, among those that are known."""
     groups: dict[str, list[str]] = {}
     for name in sorted(set(experts) & set(known)):
@@ -422,9 +430,7 @@ def check_closure(recipe: Recipe) -> None:
         assert not missing, f"{recipe.name}: '{name}' does not depend on its context {missing}"
 
 
-def _led(
-    recipe: Recipe, needed: Facts, chunks: int, name: str, at: int
-) -> set[tuple[str, int]]:
+def _led(recipe: Recipe, needed: Facts, chunks: int, name: str, at: int) -> set[tuple[str, int]]:
     """Streams and chunks, and contexts (at every chunk), on which an output should depend."""
     names = _streams(recipe)
     found = {(name, at)}

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from vertebra.coupling.table import Joint, problems
+from vertebra.coupling.table import Joint, problems, unseeing
 from vertebra.spec.streams import PIXEL_STREAMS, POINT, Reach, Role, denoised
 
 FEATURES = "features"
@@ -121,6 +121,7 @@ def coupling_problems(coupling: Coupling) -> list[str]:
         case Head(reads=reads, head=head):
             if "action" in names:
                 found.append("the trunk of a head holds the action: use Joint, or move it")
+            found += [words for words in unseeing(head) if words not in found]
             if FEATURES not in head.context:
                 found.append(f"the head's context {list(head.context)} does not hold '{FEATURES}'")
             if not reads.depths or not all(0.0 < depth <= 1.0 for depth in reads.depths):
@@ -133,6 +134,11 @@ def coupling_problems(coupling: Coupling) -> list[str]:
                 found.append("the trunk of an inverse dynamics model holds the action")
             if "future" not in trunk.named(Role.DENOISED):
                 found.append("an inverse dynamics model needs a denoised stream 'future'")
+            if "future" not in read or not set(read) <= {"frame", "future"}:
+                found.append(
+                    f"an inverse dynamics model is shown {list(read)}: expected 'future', alone or "
+                    "with 'frame'"
+                )
     return found + [
         f"'{name}' is read and is not a stream of the trunk (streams: {names})"
         for name in read

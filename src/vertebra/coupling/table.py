@@ -135,15 +135,9 @@ def problems(joint: Joint) -> list[str]:
             found.append(
                 f"stream '{name}' has no row in `sees`; give it one (it may see only itself)"
             )
-        elif not any(
-            reach is Reach.ALL or (key == name and reach is not Reach.PAST)
-            for key, reach in joint.sees[name].items()
-        ):
-            found.append(
-                f"stream '{name}' may see nothing at its first chunk time; let it see itself"
-            )
         if name not in joint.experts:
             found.append(f"stream '{name}' has no expert; name the weights that serve it")
+    found += unseeing(joint)
     found += [
         f"{what} given for unknown stream '{name}'"
         for what, table in (("expert", joint.experts), ("embedding", joint.embed))
@@ -160,6 +154,18 @@ def problems(joint: Joint) -> list[str]:
                 "another stream): the target would leak into the prediction"
             )
     return found
+
+
+def unseeing(joint: Joint) -> list[str]:
+    """Streams whose attention may be left without a key, in words."""
+    return [
+        f"stream '{name}' may see nothing at its first chunk time; let it see itself"
+        for name, row in joint.sees.items()
+        if not any(
+            reach is Reach.ALL or (key == name and reach is not Reach.PAST)
+            for key, reach in row.items()
+        )
+    ]
 
 
 def _then(first: Reach, second: Reach) -> Reach:
