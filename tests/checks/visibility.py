@@ -276,7 +276,8 @@ def _wrong_edges(recipe: Recipe, attention: JointAttention, needed: Facts) -> se
     generator = torch.Generator().manual_seed(0)
     tokens = {n: torch.randn(1, 2 * CHUNKS, width[n], generator=generator) for n in names}
     time = torch.arange(CHUNKS).repeat_interleave(2)
-    in_time = names if recipe.rolling else [n for n in names if n == "action" and table.chunked]
+    ordered = needed.get("action sees action", "all") != "all"  # by the place in the chunk
+    in_time = names if recipe.rolling else [n for n in names if n == "action" and ordered]
     context = torch.randn(1, len(table.context), 32, generator=generator, requires_grad=True)
     conditions = {
         name: torch.randn(1, 2 * CHUNKS, width[name], generator=generator)
@@ -288,24 +289,10 @@ def _wrong_edges(recipe: Recipe, attention: JointAttention, needed: Facts) -> se
     values = {name: slot.pairs[0][1] for name, slot in read.cache.items()}
     wrong: set[str] = set()
     for query in names:
-        found = {key: np.zeros((CHUNKS, CHUNKS), bool) for key in names}
-        across = np.zeros(len(table.context), bool)
-        for at in range(CHUNKS):
-            output = read.hidden[query][1][:, 2 * at : 2 * at + 2]
-            mixed = (output * torch.linspace(0.5, 1.5, output.numel()).view_as(output)).sum()
-            sources = [*values.values(), *([context] if table.context else [])]
-            gradients = torch.autograd.grad(mixed, sources, retain_graph=True, allow_unused=True)
-            for key, gradient in zip(values, gradients[: len(values)], strict=True):
-                if gradient is not None:
-                    parts = gradient.view(1, gradient.shape[1], CHUNKS, -1)
-                    found[key][at] = (parts != 0).any(-1).any(1)[0].numpy()
-            if table.context and gradients[-1] is not None:
-                across |= (gradients[-1][0] != 0).any(-1).numpy()
+        found, across = _sources(read.hidden[query][1], values, context if table.context else None)
         for key in names:
             reach = needed.get(f"{query} sees {key}")
-            allowed = np.zeros((CHUNKS, CHUNKS), bool) if reach is None else _reach(reach)
-            if not recipe.rolling and reach == "all":
-                allowed = np.ones((CHUNKS, CHUNKS), bool)
+            allowed = _reach(reach, in_time=key in in_time or query in in_time)
             if (found[key] != allowed).any():
                 wrong.add(f"{query} sees {key}")
         for key, reads in zip(table.context, across, strict=True):
@@ -314,8 +301,30 @@ def _wrong_edges(recipe: Recipe, attention: JointAttention, needed: Facts) -> se
     return wrong
 
 
-def _reach(reach: str) -> np.ndarray:
-    return pair_mask(Reach(reach), np.arange(CHUNKS), np.arange(CHUNKS))
+def _sources(
+    output: Tensor, values: Mapping[str, Tensor], context: Tensor | None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """By whose values each chunk of an output is moved, and by which context token all of it is."""
+    found = {key: np.zeros((CHUNKS, CHUNKS), bool) for key in values}
+    across = np.zeros(0 if context is None else context.shape[1], bool)
+    sources = [*values.values(), *([] if context is None else [context])]
+    for at, part in enumerate(output.chunk(CHUNKS, dim=1)):
+        mixed = (part * torch.linspace(0.5, 1.5, part.numel()).view_as(part)).sum()
+        gradients = torch.autograd.grad(mixed, sources, retain_graph=True, allow_unused=True)
+        for key, gradient in zip(values, gradients, strict=False):
+            if gradient is not None:
+                parts = gradient.view(1, gradient.shape[1], CHUNKS, -1)
+                found[key][at] = (parts != 0).any(-1).any(1)[0].numpy()
+        if context is not None and gradients[-1] is not None:
+            across |= (gradients[-1][0] != 0).any(-1).numpy()
+    return found, across
+
+
+def _reach(reach: str | None, *, in_time: bool) -> np.ndarray:
+    if reach is None:
+        return np.zeros((CHUNKS, CHUNKS), bool)
+    times = np.arange(CHUNKS) if in_time else np.zeros(CHUNKS, int)
+    return pair_mask(Reach(reach), times, times)
 
 
 def _width(attention: JointAttention, name: str) -> int:
@@ -387,7 +396,7 @@ class Probe:
         }
 
     def reached(self, output: Tensor) -> set[tuple[str, int]]:
-        """(stream or context, chunk) with respect to which the gradient of an output is not zero."""
+        """(stream or context, chunk) by which an output is moved: its gradient is not zero."""
         calls = [(name, leaf) for name, leaves in self.calls.items() for leaf in leaves]
         mixed = (output * torch.linspace(0.5, 1.5, output.numel()).view_as(output)).sum()
         gradients = torch.autograd.grad(
@@ -419,12 +428,8 @@ def check_closure(recipe: Recipe) -> None:
         expected = _led(recipe, needed, probe.chunks, name, at)
         found = probe.reached(output)
         contexts = {key for key in probe.calls if f"{name} reads {key} across" in needed}
-        both = {(key, i) for key, i in found | expected if key in probe.calls}
-        wrong = {
-            (key, i)
-            for key, i in both - {(key, i) for key, i in both if key in contexts}
-            if ((key, i) in found) != ((key, i) in expected)
-        }
+        both = {(key, i) for key, i in found ^ expected if key in probe.calls}
+        wrong = {(key, i) for key, i in both if key not in contexts}
         assert not wrong, f"{recipe.name}: '{name}' at {at} differs at {sorted(wrong)}"
         missing = {key for key in contexts if key not in {other for other, _ in found}}
         assert not missing, f"{recipe.name}: '{name}' does not depend on its context {missing}"

@@ -119,28 +119,39 @@ def coupling_problems(coupling: Coupling) -> list[str]:
         case Joint():
             return found
         case Head(reads=reads, head=head):
-            if "action" in names:
-                found.append("the trunk of a head holds the action: use Joint, or move it")
-            found += [words for words in unseeing(head) if words not in found]
-            if FEATURES not in head.context:
-                found.append(f"the head's context {list(head.context)} does not hold '{FEATURES}'")
-            if not reads.depths or not all(0.0 < depth <= 1.0 for depth in reads.depths):
-                found.append(f"features are read at depths {reads.depths}: fractions in (0, 1]")
-            if reads.at_time is not None and not 0.0 <= reads.at_time <= 1.0:
-                found.append(f"features are read at flow time {reads.at_time}: expected 0 to 1")
+            found += _head_problems(names, reads, head)
             read = reads.of
         case Inverse(reads=read):
-            if "action" in names:
-                found.append("the trunk of an inverse dynamics model holds the action")
-            if "future" not in trunk.named(Role.DENOISED):
-                found.append("an inverse dynamics model needs a denoised stream 'future'")
-            if "future" not in read or not set(read) <= {"frame", "future"}:
-                found.append(
-                    f"an inverse dynamics model is shown {list(read)}: expected 'future', alone or "
-                    "with 'frame'"
-                )
+            found += _inverse_problems(trunk, read)
     return found + [
         f"'{name}' is read and is not a stream of the trunk (streams: {names})"
         for name in read
         if name not in names
     ]
+
+
+def _head_problems(names: list[str], reads: Features, head: Joint) -> list[str]:
+    found = unseeing(head)
+    if "action" in names:
+        found.append("the trunk of a head holds the action: use Joint, or move it")
+    if FEATURES not in head.context:
+        found.append(f"the head's context {list(head.context)} does not hold '{FEATURES}'")
+    if not reads.depths or not all(0.0 < depth <= 1.0 for depth in reads.depths):
+        found.append(f"features are read at depths {reads.depths}: fractions in (0, 1]")
+    if reads.at_time is not None and not 0.0 <= reads.at_time <= 1.0:
+        found.append(f"features are read at flow time {reads.at_time}: expected 0 to 1")
+    return found
+
+
+def _inverse_problems(trunk: Joint, reads: tuple[str, ...]) -> list[str]:
+    found: list[str] = []
+    if "action" in trunk.experts:
+        found.append("the trunk of an inverse dynamics model holds the action")
+    if "future" not in trunk.named(Role.DENOISED):
+        found.append("an inverse dynamics model needs a denoised stream 'future'")
+    if "future" not in reads or not set(reads) <= {"frame", "future"}:
+        found.append(
+            f"an inverse dynamics model is shown {list(reads)}: expected 'future', alone or with "
+            "'frame'"
+        )
+    return found
