@@ -213,12 +213,16 @@ def _decoded(
         shown = replace(
             read, hidden={**read.hidden, **later.hidden}, cache={**known, **later.cache}
         )
-    point = network.pointed_at(read, scene) if POINT in coupling.head.experts else None
     if not coupling.trained:
-        detached = {n: tuple(x.detach() for x in states) for n, states in shown.hidden.items()}
-        shown = replace(shown, hidden=detached)
+        read, shown = _detached(read), _detached(shown)
+    point = network.pointed_at(read, scene) if POINT in coupling.head.experts else None
     action = {"action": noised.noisy["action"]}
     return network.decode(scene, network.features(shown), point, action)
+
+
+def _detached(read: Read) -> Read:
+    hidden = {name: tuple(x.detach() for x in found) for name, found in read.hidden.items()}
+    return replace(read, hidden=hidden)
 
 
 def _inferred(network: Network, samples: Sequence[Examples], noised: Noised) -> Tensor:

@@ -35,12 +35,14 @@ class Scene:
         silent: Whether its words are withheld.
         context: What the trunk reads by cross-attention.
         again: Tokens of given streams that depend on noisy ones, so that every pass reads them.
+        padding: True where one of those tokens is real [B, L], where some are not.
     """
 
     given: Given
     silent: bool
     context: Context | None
     again: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    padding: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -181,9 +183,9 @@ class Network(nn.Module):
         recipe = self.shape.recipe
         silent = silent or recipe.blind
         own = [n for n in self.trunk.named(Role.GIVEN) if n not in recipe.prefix and n != POINT]
-        again, _ = self.senses.streams(given, own, silent)
+        again, padding = self.senses.streams(given, own, silent)
         context = self.senses.contexts(given, self.trunk.context, silent)
-        return Scene(given=given, silent=silent, context=context, again=again)
+        return Scene(given=given, silent=silent, context=context, again=again, padding=padding)
 
     def look(
         self,
@@ -232,7 +234,7 @@ class Network(nn.Module):
 
     def again(self, scene: Scene, noisy: Noisy, cache: Cache, *, at: int = 0) -> Read:
         """One pass over noisy streams, or teachers, of one chunk; all else is in the cache."""
-        laid = Laid(tokens=scene.again).beside(self._noisy(noisy, at, None))
+        laid = Laid(tokens=scene.again, padding=scene.padding).beside(self._noisy(noisy, at, None))
         return self._attend(laid, noisy, scene, cache)
 
     @property

@@ -47,6 +47,7 @@ class Kept:
                 silent=scene.silent,
                 context=context,
                 again={name: value[index] for name, value in scene.again.items()},
+                padding={name: mask[index] for name, mask in scene.padding.items()},
             ),
             cache={name: slot.rows(index) for name, slot in self.cache.items()},
             hidden={name: tuple(x[index] for x in xs) for name, xs in self.hidden.items()},

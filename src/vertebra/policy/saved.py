@@ -6,7 +6,7 @@ from typing import Any, cast, get_args
 
 from vertebra.backbones.kinds import VLM, Both, Video
 from vertebra.coupling.kinds import Features, Head, Inverse
-from vertebra.coupling.table import Joint
+from vertebra.coupling.table import Embed, Joint
 from vertebra.policy.process import Process
 from vertebra.policy.recipe import Mode, Recipe
 from vertebra.schedules.kinds import (
@@ -19,8 +19,8 @@ from vertebra.schedules.kinds import (
     Together,
     VideoFirst,
 )
-from vertebra.spec.noise import Grid, Times, Weighting
-from vertebra.spec.streams import Stream
+from vertebra.spec.noise import Grid, Predicts, Times, Weighting
+from vertebra.spec.streams import Reach, Role, Stream
 
 RECIPE_VERSION = 2
 
@@ -82,9 +82,26 @@ def _untagged(plain: Any) -> Any:
     if kind is None:
         raise ValueError(f"Unknown kind {plain['kind']!r} in a recipe; known are {sorted(KINDS)}.")
     try:
-        return kind(**values)
-    except TypeError as error:
+        return kind(**_typed(kind, values))
+    except (TypeError, KeyError) as error:
         raise ValueError(f"A {kind.__name__} in a recipe has other parts: {error}.") from error
+
+
+def _typed(kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Words of fixed vocabularies as what they are."""
+    if kind is Stream:
+        return {**values, "role": Role(values["role"])}
+    if kind is Process and "predicts" in values:
+        return {**values, "predicts": Predicts(values["predicts"])}
+    if kind is Joint:
+        sees: Mapping[str, Mapping[str, str]] = values["sees"]
+        embed: Mapping[str, str] = values.get("embed", {})
+        return {
+            **values,
+            "sees": {q: {key: Reach(r) for key, r in row.items()} for q, row in sees.items()},
+            "embed": {name: Embed(how) for name, how in embed.items()},
+        }
+    return values
 
 
 def _from_version_1(plain: Mapping[str, Any]) -> dict[str, Any]:
