@@ -19,6 +19,7 @@ COMMANDS = (
     "data show",
     "data fit",
     "recipes",
+    "recipes show",
     "cite",
     "report",
     "verdict",

@@ -37,7 +37,7 @@ def test_table_has_a_row_for_every_recipe_and_derives_imagination():
     assert told["fast-wam"] == "skipped"
     assert told["fast-wam-joint"] == "needed"
     assert told["fast-wam-idm"] == "needed"
-    assert "finished future" in found["fast-wam-idm"].reads
+    assert "clean future" in found["fast-wam-idm"].reads
 
 
 @pytest.mark.parametrize("text", ["", BEGIN, END + BEGIN, BEGIN + END + BEGIN + END])

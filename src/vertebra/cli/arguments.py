@@ -142,11 +142,32 @@ class DataFitCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecipesCommand:
-    """List the recipes."""
+class RecipesShowCommand:
+    """Draw one recipe: who sees whom, what makes a chunk, and what follows from both."""
+
+    name: Annotated[str, tyro.conf.Positional]
+    """Recipe, as listed by `vertebra recipes`."""
+    out: Path | None = None
+    """File to write, .html or .svg; by default it is drawn in text, here."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipesListCommand:
+    """List all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipes:
+    """List the recipes, or draw one of them."""
 
     json: Flag[bool] = False
     """Print JSON."""
+    command: (
+        Annotated[RecipesShowCommand, tyro.conf.subcommand("show")]
+        | Annotated[RecipesListCommand, tyro.conf.subcommand("list")]
+    ) = RecipesListCommand()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +249,7 @@ Command = (
     Annotated[PilotCommand, tyro.conf.subcommand("pilot")]
     | Annotated[JobCommand, tyro.conf.subcommand("job")]
     | Annotated[Data, tyro.conf.subcommand("data")]
-    | Annotated[RecipesCommand, tyro.conf.subcommand("recipes")]
+    | Annotated[Recipes, tyro.conf.subcommand("recipes")]
     | Annotated[CiteCommand, tyro.conf.subcommand("cite")]
     | Annotated[ReportCommand, tyro.conf.subcommand("report")]
     | Annotated[VerdictCommand, tyro.conf.subcommand("verdict")]

@@ -12,6 +12,7 @@ from vertebra import __version__
 from vertebra.cli import arguments, arguments_robot, audit, client, data, reading, serve
 from vertebra.cli.cite import cite
 from vertebra.cli.pilot import carry_out_job, run_pilot_command
+from vertebra.cli.recipes import recipes
 from vertebra.spec.errors import MissingExtra
 
 STARTED = time.monotonic()
@@ -29,7 +30,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.DataCheckCommand: data.check,
     arguments.DataShowCommand: data.show,
     arguments.DataFitCommand: data.fit,
-    arguments.RecipesCommand: reading.recipes,
+    arguments.Recipes: recipes,
     arguments.CiteCommand: cite,
     arguments.ReportCommand: reading.report,
     arguments.VerdictCommand: reading.verdict,

@@ -4,8 +4,7 @@ import json
 import sys
 from typing import Any
 
-from vertebra.cli.arguments import RecipesCommand, ReportCommand, VerdictCommand
-from vertebra.recipes.table import HEADINGS, rows
+from vertebra.cli.arguments import ReportCommand, VerdictCommand
 from vertebra.spec.storage import to_plain
 from vertebra.verdict.run import read_run
 from vertebra.verdict.summarise import summarise
@@ -20,21 +19,6 @@ def write_out(text: str) -> None:
 def write_out_json(value: Any) -> None:
     """Print a value as JSON on standard output."""
     write_out(json.dumps(to_plain(value), indent=2))
-
-
-def recipes(command: RecipesCommand) -> int:
-    """List the recipes."""
-    if command.json:
-        write_out_json(rows())
-        return 0
-    table = [
-        tuple(HEADINGS.values()),
-        *(tuple(getattr(row, n) for n in HEADINGS) for row in rows()),
-    ]
-    widths = [max(len(row[i]) for row in table) for i in range(len(HEADINGS))]
-    for row in table:
-        write_out("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
-    return 0
 
 
 def report(command: ReportCommand) -> int:
