@@ -18,7 +18,7 @@ def source(seed: int = 0) -> torch.Generator:
 
 
 def drawn(network: Network, seed: int = 0, rows: int = len(SENTENCES)) -> dict[str, Tensor]:
-    """Random vectors [rows, L, C] for every denoised stream of one chunk, each from its own seed."""
+    """Random vectors [rows, L, C] for every denoised stream, each from a seed of its own."""
     return {
         name: torch.randn(rows, *network.shape.vectors(name), generator=source(100 * place + seed))
         for place, name in enumerate(network.denoised)

@@ -169,6 +169,6 @@ class RollingPasses(Passes):
         return {name: read.cache[name] for name in names}
 
     def _recent(self, cache: Cache) -> Cache:
-        """What the chunk that is made, or a later one, may still look at."""
-        oldest = self.at + 1 - self.network.shape.chunks
+        """What may still be looked at: by this chunk, a later one, or the truth of this one."""
+        oldest = self.history.now + 2 - self.network.shape.chunks
         return {name: slot.since(oldest) for name, slot in cache.items()}
