@@ -25,7 +25,7 @@ from vertebra.recipes.facts import (
     sights,
 )
 from vertebra.schedules.kinds import Together
-from vertebra.spec.streams import POINT, Role
+from vertebra.spec.streams import POINT
 
 CHUNKS = 3
 """From the third chunk on even a leapfrogging session has a whole chunk behind it."""
@@ -91,15 +91,20 @@ def test_sights_are_the_rows_of_the_table_and_the_contexts(recipe: Recipe) -> No
 def test_what_is_reused_was_kept_by_an_earlier_pass(recipe: Recipe) -> None:
     made = beats(recipe)
     assert made[-1].stage in ("action", "plan")
-    beside = set(recipe.trunk.named(Role.GIVEN)) - set(recipe.prefix)
     past = set(memory(recipe).streams)
     kept = set[str]()
     for beat in made:
-        known = kept | past | beside | set(beat.streams) | set(beat.held)
+        known = kept | past | set(beat.touched)
         trunk = {name for name in beat.streams if name in recipe.trunk.experts}
         assert {key for name in trunk for key in recipe.trunk.sees[name]} <= known
         assert list(beat.times) == sorted(beat.times)
         kept |= set(beat.keeps)
+
+
+def test_given_streams_that_see_noise_are_read_in_every_pass() -> None:
+    assert beats(recipes.by_name("motus-vla"))[0].anew == ("image", "text", "frame", "state")
+    assert beats(recipes.by_name("gr00t"))[-1].anew == ("state",)
+    assert not any(beat.anew for beat in beats(recipes.by_name("fast-wam-joint")))
 
 
 def test_imagination_is_derived() -> None:

@@ -48,7 +48,7 @@ def test_a_picture_holds_a_mark_for_every_sight_and_a_box_for_every_step(recipe:
     ]
     assert sum(len(cell) > 1 for cell in cells) == len(sights(recipe.coupling))
     passes = [rect for rect in root.iter(f"{SVG}rect") if rect.get("class") == "paper"][1:]
-    assert len(passes) == sum(b.steps * len({*b.streams, *b.held}) for b in beats(recipe))
+    assert len(passes) == sum(b.steps * len(b.touched) for b in beats(recipe))
 
 
 @every

@@ -1,4 +1,5 @@
 """What follows from a recipe: what is seen and how, what acting costs, what is kept."""
+# Longer than 300 lines: the passes of a chunk and what they keep are derived in one place.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -123,7 +124,8 @@ class Beat:
         twice: Whether each pass runs with and without words, for guidance.
         width: Samples of one observation that share each pass (candidates, futures).
         keeps: Streams whose keys and values, or hidden states, are kept afterwards.
-        held: Streams that stand beside them as they are.
+        held: Streams to be denoised that stand beside them as they are.
+        anew: Given streams that each pass reads again.
     """
 
     stage: str
@@ -134,6 +136,12 @@ class Beat:
     width: int = 1
     keeps: tuple[str, ...] = ()
     held: tuple[str, ...] = ()
+    anew: tuple[str, ...] = ()
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Streams whose tokens are in the passes."""
+        return (*self.anew, *self.streams, *self.held)
 
     @property
     def steps(self) -> int:
@@ -233,7 +241,14 @@ def _denoise(
         twice=bool(guided(recipe) & {*streams, *held}),
         width=width,
         held=held,
+        anew=_anew(recipe, streams),
     )
+
+
+def _anew(recipe: Recipe, streams: tuple[str, ...]) -> tuple[str, ...]:
+    if isinstance(recipe.coupling, Head) and ACTION in streams:
+        return recipe.coupling.head.named(Role.GIVEN)
+    return tuple(n for n in recipe.trunk.named(Role.GIVEN) if n not in recipe.prefix)
 
 
 def _video(recipe: Recipe, plain: VideoFirst, width: int) -> Iterator[Beat]:

@@ -48,9 +48,7 @@ def draw_time(parent: Element, recipe: Recipe) -> tuple[float, float]:
         say(parent, LEFT - 18, y + 14, name.replace("_", " "), text_anchor="end")
         lane = put(parent, "g", of=recipe.table.experts[name])
         _kept_lines(lane, recipe, name, placed, y, right)
-        if name in recipe.noisy and not any(
-            name in (*one.beat.streams, *one.beat.held) for one in placed
-        ):
+        if name in recipe.noisy and not any(name in one.beat.touched for one in placed):
             say(lane, LEFT, y + 14, "not made", of="soft small")
         for one in placed:
             _passes(lane, name, one, y)
@@ -82,7 +80,7 @@ def _placed(made: Sequence[Beat]) -> tuple[list[Placed], float]:
 
 def _lanes(recipe: Recipe) -> Iterator[str]:
     """Streams that some pass reads, or that might be denoised, in order."""
-    touched = {name for beat in beats(recipe) for name in (*beat.streams, *beat.held)}
+    touched = {name for beat in beats(recipe) for name in beat.touched}
     for stream in recipe.table.streams:
         if stream.name in touched or stream.role is Role.DENOISED:
             yield stream.name
@@ -132,7 +130,7 @@ def _line(lane: Element, start: float, end: float, y: float, shown: float) -> No
 def _passes(lane: Element, name: str, one: Placed, y: float) -> None:
     """A box for each pass that touches the stream, the fuller the less noisy it leaves it."""
     beat = one.beat
-    if name not in (*beat.streams, *beat.held):
+    if name not in beat.touched:
         return
     for step in range(beat.steps):
         x = one.x + STEP * step
@@ -142,7 +140,8 @@ def _passes(lane: Element, name: str, one: Placed, y: float) -> None:
         if name in beat.held:
             box(lane, x, y, SIZE, SIZE, of="edge", stroke_width=1.5, stroke_dasharray="3 2")
             continue
-        strong = 0.4 if beat.doing is Doing.ASSUME else 0.08 + 0.84 * beat.times[step + 1]
+        time = 1.0 if name in beat.anew else beat.times[step + 1]
+        strong = 0.4 if beat.doing is Doing.ASSUME else 0.08 + 0.84 * time
         box(lane, x, y, SIZE, SIZE, of="tint", opacity=strong)
         box(lane, x, y, SIZE, SIZE, of="edge", stroke_width=1.5)
         if beat.doing is Doing.RECORD:

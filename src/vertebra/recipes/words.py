@@ -74,6 +74,8 @@ def beat_in_words(recipe: Recipe, beat: Beat) -> str:
         f" at flow time {beat.times[0]:.2g}",
         Doing.INFER: f"infer {listed} from pictures",
     }[beat.doing]
+    if beat.anew:
+        told += f" beside {', '.join(beat.anew)}"
     if beat.held:
         told += f", {', '.join(beat.held)} {_standing(recipe)}"
     if beat.twice:
