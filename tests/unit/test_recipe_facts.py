@@ -65,6 +65,9 @@ def test_what_a_session_does_and_keeps_is_derived(recipe: Recipe) -> None:
     assert evaluations(derived) == done.evaluations
     held, history = memory(derived), session.history
     assert set(held.streams) == (set() if history is None else set(history.heard))
+    if history is not None:
+        times = history.heard["frame"].times
+        assert times is not None and len(set(times.tolist())) == held.chunks
     assert (held.chunk == "next") == (history is not None and history.pending is not None)
     assert (held.chunk == "rest") == (session.last is not None)
     if POINT in recipe.table.experts:
