@@ -7,11 +7,12 @@ from torch import Tensor
 
 from fakes.networks import given_of, network_of
 from vertebra.flow import path, solver, times
-from vertebra.policy.losses import Examples, losses
+from vertebra.policy.losses import losses
+from vertebra.policy.targets import Examples
 from vertebra.recipes.pi0 import PI0
 from vertebra.schedules.generate import Denoiser, generate
 from vertebra.schedules.kinds import ActionOnly, Together, VideoFirst
-from vertebra.spec.noise import BetaTimes, ShiftedUniform
+from vertebra.spec.noise import BetaTimes, Grid, ShiftedUniform, UniformGrid
 
 
 def check_path() -> None:
@@ -60,21 +61,43 @@ class Oracle(Denoiser[tuple[str, ...]]):
         self.asked: dict[str, list[float]] = {name: [] for name in data}
         self.finished: dict[str, Tensor] = {}
 
-    def begin(self) -> tuple[str, ...]:
+    @property
+    def grids(self) -> Mapping[str, Grid]:
+        return dict.fromkeys(self.data, UniformGrid())
+
+    @property
+    def opening(self) -> int:
+        return 1
+
+    def begin(self, noise: Mapping[str, Tensor]) -> tuple[str, ...]:
         return ()
 
     def velocity(
-        self, values: Mapping[str, Tensor], at: float, kept: tuple[str, ...]
+        self, values: Mapping[str, Tensor], at: Mapping[str, float], kept: tuple[str, ...]
     ) -> Mapping[str, Tensor]:
         for name, value in values.items():
-            wanted = (1 - at) * self.noise[name] + at * self.data[name]
-            assert (value - wanted).abs().max() < 1e-4, f"'{name}' is not what time {at} means"
-            self.asked[name].append(at)
+            time = at[name]
+            wanted = (1 - time) * self.noise[name] + time * self.data[name]
+            assert (value - wanted).abs().max() < 1e-4, f"'{name}' is not what time {time} means"
+            self.asked[name].append(time)
         return {name: self.data[name] - self.noise[name] for name in values}
 
-    def finish(self, name: str, value: Tensor, kept: tuple[str, ...]) -> tuple[str, ...]:
+    def finish(self, name: str, value: Tensor, at: float, kept: tuple[str, ...]) -> tuple[str, ...]:
+        assert at == 1.0, "a finished stream is data"
         self.finished[name] = value
         return (*kept, name)
+
+    def predict(self, values: Mapping[str, Tensor], kept: tuple[str, ...]) -> Tensor:
+        raise AssertionError("the action is made from noise")
+
+    def passes(self, names: tuple[str, ...]) -> int:
+        return 1
+
+    def numbers(self, value: Tensor) -> Mapping[str, Tensor]:
+        raise AssertionError("nothing is scored")
+
+    def rows(self, kept: tuple[str, ...], index: Tensor) -> tuple[str, ...]:
+        raise AssertionError("nothing is chosen")
 
 
 def check_schedules() -> None:
@@ -106,7 +129,7 @@ def check_losses() -> None:
     """What a network is shown in training is the path at the time that it is told."""
     network, rows = network_of(PI0), 64
     generator = torch.Generator().manual_seed(0)
-    actions = torch.randn(rows, network.length("action"), 4, generator=generator)
+    actions = torch.randn(rows, *network.shape.vectors("action"), generator=generator)
     given = given_of(["lift the red box"] * rows)
     frames = torch.zeros(rows, 1, 32, 32, 3, dtype=torch.uint8)
     seen: list[tuple[Tensor, Tensor]] = []
@@ -119,11 +142,14 @@ def check_losses() -> None:
         action_mask=torch.ones(actions.shape[:2], dtype=torch.bool),
         future=frames,
         future_mask=torch.ones(rows, 1, dtype=torch.bool),
+        future_state=torch.zeros(rows, 1, network.shape.state_dims),
         points=torch.full((rows, 2, 2), torch.nan),
         frame=torch.zeros(rows, dtype=torch.long),
+        length=torch.full((rows,), 9),
+        real=torch.ones(rows, dtype=torch.bool),
     )
     with torch.no_grad():
-        losses(network, examples, generator)
+        losses(network, [examples], generator)
     handle.remove()
     ((noisy, time),) = seen
     data = actions.repeat(1, noisy.shape[1] // actions.shape[1], 1)

@@ -9,8 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fakes.networks import MAKES, NEEDS, shape_of
 from vertebra.backbones.sizes import MINI
-from vertebra.policy.losses import Examples, losses, weighted_total
-from vertebra.policy.network import Given, Network
+from vertebra.policy.losses import losses, weighted_total
+from vertebra.policy.network import Network
+from vertebra.policy.senses import Given
+from vertebra.policy.targets import Examples
 from vertebra.recipes import by_name
 from vertebra.spec.observation import Camera
 
@@ -35,11 +37,14 @@ def cost(name: str, pointing: bool, size=MINI) -> tuple[float, float]:
         action_mask=torch.ones(BATCH, size.horizon, dtype=torch.bool),
         future=torch.zeros(BATCH, len(size.future_steps), PX, PX, 3, dtype=torch.uint8),
         future_mask=torch.ones(BATCH, len(size.future_steps), dtype=torch.bool),
+        future_state=torch.zeros(BATCH, len(size.future_steps), shape.state_dims),
         points=torch.zeros(BATCH, 2, 2),
         frame=torch.zeros(BATCH, dtype=torch.long),
+        length=torch.full((BATCH,), 9),
+        real=torch.ones(BATCH, dtype=torch.bool),
     )
     with FlopCounterMode(display=False) as counter:
-        weighted_total(losses(network, examples, torch.Generator().manual_seed(0)), {}).backward()
+        weighted_total(losses(network, [examples], torch.Generator().manual_seed(0)), {}).backward()
     parameters = sum(value.numel() for value in network.parameters())
     return parameters, counter.get_total_flops()
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fakes.episodes import SENTENCES, random_cache, training
-from fakes.networks import EVERY, SIGHTED, label, network_of, observation, policy_of
+from fakes.networks import EVERY, SIGHTED, brief, label, network_of, observation, policy_of
 from fakes.passes import source
 from vertebra import recipes
 from vertebra.coupling.kinds import Head, Inverse
@@ -30,8 +30,10 @@ from vertebra.spec.streams import PIXEL_STREAMS, POINT, Role
 from vertebra.train.optim import Optimiser
 from vertebra.train.prepare import prepare
 
+POINTED = tuple(recipes.by_name(name).pointed() for name in ("pi0", "motus", "gr00t", "rhoda-dva"))
 every = pytest.mark.parametrize("recipe", EVERY, ids=label)
 sighted = pytest.mark.parametrize("recipe", SIGHTED, ids=label)
+short = pytest.mark.parametrize("recipe", [brief(r) for r in (*recipes.ALL, *POINTED)], ids=label)
 plain = pytest.mark.parametrize("recipe", recipes.ALL, ids=label)
 
 
@@ -162,7 +164,7 @@ def test_gradients_reach_exactly_the_declared_weights(recipe: Recipe, cache: Fra
     assert not dead, "weights that nothing trains"
 
 
-@sighted
+@short
 def test_a_chunk_follows_from_seed_view_and_words(recipe: Recipe) -> None:
     policy = policy_of(recipe)
     shape, size = policy.network.shape, policy.network.shape.size
@@ -192,7 +194,7 @@ def test_a_chunk_follows_from_seed_view_and_words(recipe: Recipe) -> None:
         policy.act(session, observation(0), deadline_s=0.1)
 
 
-@plain
+@short
 def test_a_saved_policy_acts_as_before(recipe: Recipe, tmp_path: Path) -> None:
     policy = policy_of(recipe)
     save_policy(tmp_path, policy, {"note": "tried"})
@@ -245,7 +247,7 @@ def test_one_batch_can_be_learned_by_heart_with_pointing(recipe: Recipe, cache: 
     learn_by_heart(recipe.pointed(), cache)
 
 
-@plain
+@short
 def test_the_blind_twin_hears_nothing_and_the_sighted_one_every_word(recipe: Recipe) -> None:
     blind, seeing = policy_of(recipe.blinded()), policy_of(recipe)
     silence = chunk(seeing, text="")
@@ -257,7 +259,7 @@ def test_the_blind_twin_hears_nothing_and_the_sighted_one_every_word(recipe: Rec
     assert recipe.blinded().blinded() == recipe.blinded() != recipe
 
 
-@sighted
+@short
 def test_longer_neighbours_in_a_batch_change_nothing(recipe: Recipe) -> None:
     policy = policy_of(recipe)
     texts = ("lift it", "push the blue ball past the line and then put it down", "")

@@ -1,6 +1,7 @@
 """Tiny networks with weights that are all alive, and something to show them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,12 +16,28 @@ from vertebra.policy.network import Network
 from vertebra.policy.recipe import Recipe
 from vertebra.policy.senses import Given
 from vertebra.policy.shape import Shape
+from vertebra.schedules.kinds import Plan, Rolling, Schedule, VideoFirst
 from vertebra.spec.observation import Observation
 from vertebra.spec.streams import POINT
 
 SIGHTED: tuple[Recipe, ...] = tuple(r for one in recipes.ALL for r in (one, one.pointed()))
 EVERY: tuple[Recipe, ...] = tuple(r for one in SIGHTED for r in (one, one.blinded()))
 """All recipes, with and without the pointing token, sighted and trained blind."""
+
+
+def brief(recipe: Recipe) -> Recipe:
+    """The same in fewer steps."""
+
+    def cut(schedule: Schedule) -> Schedule:
+        match schedule:
+            case Rolling() | Plan():
+                return replace(schedule, inner=cut(schedule.inner))
+            case VideoFirst():
+                return replace(schedule, video_steps=2)
+            case _:
+                return schedule
+
+    return replace(recipe, schedule=cut(recipe.schedule))
 
 
 def label(recipe: Recipe) -> str:

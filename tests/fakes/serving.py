@@ -16,12 +16,13 @@ from vertebra.data.statistics import Normaliser, Scaling
 from vertebra.policy.acting import TrainedPolicy
 from vertebra.policy.network import Network
 from vertebra.policy.protocol import Policy
-from vertebra.policy.recipe import POINT, Recipe
+from vertebra.policy.recipe import Recipe
 from vertebra.policy.shape import Shape
 from vertebra.serve.dialect import Dialect, openpi_dialect
 from vertebra.serve.server import PolicyServer, ServerConfig
 from vertebra.spec.action import ActionSpec, Frame, Gripper, Rotation
 from vertebra.spec.observation import Camera, Dim, Observation, ObservationSpec
+from vertebra.spec.streams import POINT
 
 DROID_NEEDS = ObservationSpec(
     cameras=(
@@ -55,7 +56,7 @@ def robot_policy(recipe: Recipe, needs: ObservationSpec, makes: ActionSpec) -> T
             needs=needs,
             makes=makes,
             vocabulary=("box", "red", "the"),
-            pointing=POINT in recipe.coupling.experts,
+            pointing=POINT in recipe.table.experts,
         )
         network = Network(shape).eval()
 

@@ -13,7 +13,8 @@ import pytest
 from fakes.episodes import random_cache, training
 from vertebra import recipes
 from vertebra.data.cache import FrameCache
-from vertebra.policy.recipe import Recipe, recipe_to_plain
+from vertebra.policy.recipe import Recipe
+from vertebra.policy.saved import recipe_to_plain
 from vertebra.train import loop
 from vertebra.train.loop import Progress, train
 

@@ -18,12 +18,12 @@ from checks.outcomes import check_outcomes
 from checks.visibility import check_closure, check_edges, check_table
 from checks.windows import check_windows
 from fakes.networks import label
+from vertebra.coupling.joint import JointAttention
 from vertebra.data.statistics import Normaliser
 from vertebra.data.windows import Windows
 from vertebra.evaluate import run
 from vertebra.flow import path, solver, times
 from vertebra.policy import losses
-from vertebra.policy.network import Network
 from vertebra.policy.recipe import Recipe
 from vertebra.recipes.fast_wam import FAST_WAM, FAST_WAM_IDM, FAST_WAM_JOINT
 from vertebra.recipes.pi0 import PI0
@@ -42,8 +42,8 @@ def caught(check: Callable[[], None]) -> None:
 def without(recipe: Recipe, query: str, key: str) -> Recipe:
     """The recipe with one edge dropped."""
     changed = copy.copy(recipe)
-    row = {name: reach for name, reach in recipe.coupling.sees[query].items() if name != key}
-    object.__setattr__(changed, "coupling", recipe.coupling.with_sight(query, **row))
+    row = {name: reach for name, reach in recipe.trunk.sees[query].items() if name != key}
+    object.__setattr__(changed, "coupling", recipe.trunk.with_sight(query, **row))
     return changed
 
 
@@ -68,16 +68,19 @@ def test_a_dropped_edge(
 
 
 def test_a_table_that_attention_does_not_follow(monkeypatch: Patch) -> None:
-    def leaking(self: Any, read: Any, noisy: Any, **more: Any) -> Any:
+    def leaking(self: Any, tokens: Any, **more: Any) -> Any:
         # The action looks at the future although its row does not say so.
-        row = {**self.joint.sees["action"], "future": ALL}
-        self.attention.joint = self.joint.with_sight("action", **row)
-        return real(self, read, noisy, **more)
+        joint = self.joint
+        self.joint = joint.with_sight("action", **{**joint.sees["action"], "future": ALL})
+        try:
+            return real(self, tokens, **more)
+        finally:
+            self.joint = joint
 
-    real = Network.read
+    real = JointAttention.forward
     check_edges(FAST_WAM)
     check_closure(FAST_WAM)
-    monkeypatch.setattr(Network, "read", leaking)
+    monkeypatch.setattr(JointAttention, "forward", leaking)
     caught(lambda: check_edges(FAST_WAM))
     caught(lambda: check_closure(FAST_WAM))
 
@@ -164,13 +167,17 @@ def test_flow_time_that_runs_backwards(monkeypatch: Patch) -> None:
     def from_data(velocity: Any, noise: dict[str, Tensor], steps: int) -> dict[str, Tensor]:
         return euler(lambda values, at: velocity(values, 1.0 - at), noise, steps)
 
+    def fall(*how: Any) -> tuple[float, ...]:
+        return tuple(1.0 - time for time in steps_of(*how))
+
+    steps_of = generate.steps_of
     flow.check_time_direction()
     faults: list[tuple[Any, str, Any, Callable[[], None]]] = [
         (path, "between", backwards, flow.check_path),
         (path, "velocity", lambda noise, data: noise - data, flow.check_path),
         (times, "draw_times", lambda *how: 1.0 - draw(*how), flow.check_draws),
         (solver, "euler", from_data, flow.check_solver),
-        (generate, "euler", from_data, flow.check_schedules),
+        (generate, "steps_of", fall, flow.check_schedules),
         (losses, "between", backwards, flow.check_losses),
     ]
     for where, name, fault, check in faults:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vertebra.coupling.joint import ExpertSize, JointAttention, Seen
-from vertebra.coupling.table import Joint, closure, problems, skippable
+from vertebra.coupling.table import Joint, closure, present, problems, skippable
 from vertebra.coupling.visibility import attention_mask
 from vertebra.spec.streams import Reach, Role, Stream
 
@@ -59,6 +59,17 @@ def brute_force(joint: Joint, times: dict[str, np.ndarray]) -> list[list[bool]]:
     return [[may(query, at, key, then) for key, then in tokens] for query, at in tokens]
 
 
+def unrolled(joint: Joint, name: str) -> set[str]:
+    """Streams that an output needs at its own or a later chunk time, chunk by chunk."""
+    names, chunks, now = list(joint.sees), 6, 4
+    times = {stream: np.arange(chunks) for stream in names}
+    sees = attention_mask(joint, times) | np.eye(len(names) * chunks, dtype=bool)
+    order = [stream.name for stream in joint.streams]
+    reached = np.linalg.matrix_power(sees.astype(float), len(sees)) > 0
+    row = reached[order.index(name) * chunks + now].reshape(len(order), chunks)
+    return {stream for stream, found in zip(order, row, strict=True) if found[now:].any()}
+
+
 def chunk_times(joint: Joint, data: st.DataObject) -> dict[str, np.ndarray]:
     times = st.lists(st.integers(0, 2), min_size=1, max_size=3)
     return {s.name: np.array(data.draw(times, label=s.name), np.int64) for s in joint.streams}
@@ -83,8 +94,8 @@ def test_the_closure_is_reachability(plain: Plain) -> None:
     reached = np.linalg.matrix_power(matrix.astype(int), len(names)) > 0
     for row, name in enumerate(names):
         assert closure(joint, name) == {names[i] for i in np.flatnonzero(reached[row])}
-        kept = skippable(joint, name)
-        assert kept == set(joint.named(Role.DENOISED)) - closure(joint, name)
+        assert present(joint, name) == unrolled(joint, name)
+        assert skippable(joint, name) == set(joint.named(Role.DENOISED)) - unrolled(joint, name)
         wider = joint.with_sight(name, **dict.fromkeys(names, Reach.ALL))
         assert skippable(wider, name) == frozenset()
 
@@ -137,10 +148,10 @@ def test_one_layer_of_attention_obeys_the_mask_token_by_token(
     tokens = {name: torch.randn(1, len(steps), 8) for name, steps in times.items()}
     seen = Seen(times={name: torch.from_numpy(steps) for name, steps in times.items()})
     read = attention_of(joint, 2)(tokens, seen=seen)
-    values = [read.cache[stream.name][0][1] for stream in joint.streams]
+    values = [read.cache[stream.name].pairs[0][1] for stream in joint.streams]
     rows: list[list[bool]] = []
     for stream in joint.streams:
-        for token in read.tapped[stream.name][0]:
+        for token in read.hidden[stream.name][1][0]:
             gradients = torch.autograd.grad(
                 token.sum(), values, retain_graph=True, allow_unused=True
             )

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,7 @@ from vertebra.pilot.jobs import (
 from vertebra.pilot.layout import JobDirectory
 from vertebra.pilot.ledger import collect, ledger_from_plain
 from vertebra.pilot.plan import Question, question_from_plain
-from vertebra.policy.recipe import recipe_from_plain, recipe_to_plain
+from vertebra.policy.saved import recipe_from_plain, recipe_to_plain
 from vertebra.spec.record import EpisodeRecord, Timing, record_from_plain
 from vertebra.spec.seeds import SeedTree, policy_noise, seed_at
 from vertebra.spec.storage import (
@@ -37,6 +38,7 @@ from vertebra.spec.storage import (
 from vertebra.spec.task import Outcome
 from vertebra.train.spec import TrainSpec, train_spec_from_plain, train_spec_to_plain
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 RECORD = EpisodeRecord(
     pilot="p",
     arm="pi0",
@@ -246,3 +248,11 @@ def test_equal_values_have_equal_text_and_numbers_stay_exact():
     assert json.loads(canonical_json(0.1 + 0.2)) == 0.1 + 0.2
     with pytest.raises(ValueError, match="JSON"):
         canonical_json(float("nan"))
+
+
+def test_recipes_of_the_first_version_are_still_read():
+    written = json.loads((GOLDEN / "recipes_version_1.json").read_text())
+    assert {plain["version"] for plain in written} == {1}
+    fast_wam = recipes.by_name("fast-wam").pointed().blinded()
+    wanted = (recipes.by_name("pi0"), recipes.by_name("fast-wam-idm"), fast_wam)
+    assert tuple(recipe_from_plain(plain) for plain in written) == wanted

@@ -15,7 +15,8 @@ from vertebra.flow.grids import steps_of
 from vertebra.flow.noise_levels import abars_of, sigma_of_abar, time_of_sigma
 from vertebra.flow.times import draw_times
 from vertebra.flow.weights import weight_at
-from vertebra.policy.recipe import recipe_from_plain, recipe_to_plain
+from vertebra.policy.process import Process
+from vertebra.policy.saved import recipe_from_plain, recipe_to_plain
 from vertebra.recipes.pi0 import PI0
 from vertebra.spec.noise import (
     Bell,
@@ -210,5 +211,5 @@ def test_an_unknown_curve_read_from_a_file_is_refused() -> None:
 
 @pytest.mark.parametrize("times", [COSMOS, DiscreteSteps(), HISTORY, LogitNormal(shift=3.0)])
 def test_a_recipe_with_such_times_survives_being_written(times: Times) -> None:
-    recipe = replace(PI0, times={"action": times})
+    recipe = replace(PI0, noise={"action": Process(times=times)})
     assert recipe_from_plain(json.loads(json.dumps(recipe_to_plain(recipe)))) == recipe

@@ -17,7 +17,8 @@ from vertebra.policy.frames import (
     shrink,
     to_patches,
 )
-from vertebra.policy.network import Network, pointing_loss
+from vertebra.policy.network import Network
+from vertebra.policy.pointing import pointing_loss
 from vertebra.recipes.pi0 import PI0
 
 
@@ -121,7 +122,7 @@ def test_flow_times_get_distinct_features() -> None:
 
 
 def test_an_expert_without_weights_is_named() -> None:
-    joint = PI0.coupling
+    joint = PI0.trunk
     strange = replace(joint, experts={**joint.experts, "text": "ear"})
     with pytest.raises(ValueError, match="No weights are known for expert 'ear'"):
         Network(shape_of(replace(PI0, coupling=strange)))
@@ -130,9 +131,9 @@ def test_an_expert_without_weights_is_named() -> None:
 def test_the_first_camera_gets_fine_tokens_and_cameras_are_in_order() -> None:
     network = network_of(PI0)
     assert network.grid == (4, 4)
-    assert list(network.cameras) == [camera.name for camera in NEEDS.cameras]
-    coarse = network.cameras["wrist"]
-    assert isinstance(coarse, PixelTokens) and (coarse.rows, coarse.columns) == (2, 2)
+    assert list(network.senses.eyes["image"]) == [camera.name for camera in NEEDS.cameras]
+    _, coarse = network.eyes
+    assert (coarse.rows, coarse.columns) == (2, 2)
 
 
 def test_building_a_network_is_a_function_of_the_seed_alone() -> None:

@@ -22,12 +22,13 @@ from vertebra.data.cache import FrameCache
 from vertebra.data.windows import Batch
 from vertebra.policy.checkpoint import load_policy, save_policy, tensor_differences
 from vertebra.policy.network import Network
-from vertebra.policy.recipe import POINT, Recipe
+from vertebra.policy.recipe import Recipe
 from vertebra.recipes.fast_wam import FAST_WAM
 from vertebra.recipes.pi0 import PI0
 from vertebra.spec.errors import SpecMismatch
 from vertebra.spec.observation import Camera
 from vertebra.spec.storage import digest, read_json, to_plain, write_bytes, write_json
+from vertebra.spec.streams import POINT
 from vertebra.train import imagine, loop
 from vertebra.train import prepare as prepare_module
 from vertebra.train.calibrate import calibrate
@@ -71,7 +72,7 @@ def reached(directory: Path) -> tuple[bytes, str, dict[str, Any]]:
 def test_a_training_that_was_killed_ends_as_if_it_had_not_been(
     recipe: Recipe, cache: FrameCache, tmp_path: Path
 ) -> None:
-    pointed = POINT in recipe.coupling.experts
+    pointed = POINT in recipe.table.experts
     plain = next(one for one in recipes.ALL if one.name == recipe.name)
     changes = {"privileged": "points"} if pointed else {}
     spec = training(plain, cache, checkpoint_every=4, **changes)
@@ -94,7 +95,7 @@ def test_weights_that_lie_channels_last_still_do_after_a_restart(
         train(spec, tmp_path, kill_at(10))
     run = loop._Run(prepare(spec), tmp_path / "resume", digest(train_spec_to_plain(spec)))
     assert run.step == 8
-    weight = run.network.get_parameter("cameras.front.mix.weight")
+    weight = run.network.get_parameter("senses.eyes.image.front.mix.weight")
     assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
     moments = run.optimiser.parts[1].state[weight]
     assert moments["exp_avg"].stride() == weight.stride() and moments["exp_avg"].any()
@@ -215,7 +216,7 @@ def test_the_ledger_counts_what_was_used(cache: FrameCache, tmp_path: Path) -> N
         assert result.flops > 0 and result.samples == 8 and result.seconds > 0
         recipe = recipes.by_name(name)
         network = network_of(recipe.pointed() if privileged == "points" else recipe)
-        known = len(vocabulary(cache, range(4))) - network.words.table.num_embeddings + 2
+        known = len(vocabulary(cache, range(4))) - network.senses.words.table.num_embeddings + 2
         expected = sum(value.numel() for value in network.parameters()) + known * TINY.trunk
         assert result.parameters == expected
         assert train_result_round_trip(result) == result
