@@ -100,7 +100,7 @@ def test_code_in_a_recipe_would_be_found(code):
 
 @by_file
 def test_recipe_docstring_has_its_sections_in_order(path):
-    text = ast.get_docstring(repository.tree(path)) or ""
+    _, _, text = (ast.get_docstring(repository.tree(path)) or "").partition("\n")
     found = re.findall(r"^([A-Z]\w+): ", text, flags=re.MULTILINE)
     assert tuple(found) == SECTIONS
 

@@ -30,7 +30,6 @@ from vertebra.spec.noise import KarrasGrid, LogNormalSigma, SameAs
 from vertebra.spec.streams import ALL, denoised, given
 
 STREAMS = ("frame", "state", "future_state", "future", "value", "action")
-GIVEN = STREAMS[:2]
 EDM = Process(
     times=LogNormalSigma(mean=1.386, std=1.2, uniform_share=0.3, low=1.0, high=85.0),
     grid=KarrasGrid(sigma_max=80.0, sigma_min=4.0),
@@ -42,8 +41,15 @@ COSMOS_POLICY = Recipe(
     source="arXiv:2601.16163",
     backbone=Video(),
     coupling=Joint(
-        streams=tuple(given(n) if n in GIVEN else denoised(n) for n in STREAMS),
-        sees={query: dict.fromkeys(STREAMS, ALL) for query in STREAMS},
+        streams=(
+            given("frame"),
+            given("state"),
+            denoised("future_state"),
+            denoised("future"),
+            denoised("value"),
+            denoised("action"),
+        ),
+        sees=dict.fromkeys(STREAMS, dict.fromkeys(STREAMS, ALL)),
         experts=dict.fromkeys(STREAMS, "video"),
         context=("text",),
         embed=dict.fromkeys(("state", "future_state", "value", "action"), Embed.LATENT_FRAME),

@@ -267,6 +267,7 @@ def _video(recipe: Recipe, plain: VideoFirst, width: int) -> Iterator[Beat]:
                 times=(until, until),
                 width=width,
                 keeps=read,
+                twice=bool(guided(recipe)),
             )
 
 

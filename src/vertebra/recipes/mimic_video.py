@@ -20,7 +20,7 @@ from vertebra.coupling.kinds import Features, Head
 from vertebra.coupling.table import Joint
 from vertebra.policy.process import Process
 from vertebra.policy.recipe import Recipe
-from vertebra.recipes.groot import DECODER
+from vertebra.recipes.gr00t import DECODER
 from vertebra.schedules.kinds import ActionOnly
 from vertebra.spec.noise import BetaTimes, LogitNormal
 from vertebra.spec.streams import ALL, denoised, given
@@ -36,7 +36,7 @@ MIMIC_VIDEO = Recipe(
             experts={"frame": "video", "future": "video"},
             context=("text",),
         ),
-        reads=Features(of=("frame", "future"), depths=(19 / 28,)),
+        reads=Features(of=("frame", "future"), depths=(0.68,)),
         head=DECODER,
         trained=False,
     ),

@@ -194,7 +194,8 @@ def _imagined(
             continue
         values |= _walk(denoiser, {name: noise[name]}, steps, kept, until=until)
         before, kept = kept, denoiser.finish(name, values[name], until, kept)
-        ledger.add("video", steps * denoiser.passes((name,)) + (kept is not before))
+        reading = (kept is not before) * denoiser.passes(tuple(denoiser.grids))
+        ledger.add("video", steps * denoiser.passes((name,)) + reading)
     return values, kept
 
 

@@ -26,7 +26,7 @@ class Optimiser:
         matrices: dict[str, Tensor] = {}
         others: dict[str, Tensor] = {}
         for name, value in network.named_parameters():
-            inside = name.startswith("attention.experts") and value.ndim == 2
+            inside = name.startswith(("attention.experts", "head.experts")) and value.ndim == 2
             (matrices if inside else others)[name] = value
         self.names = (*matrices, *others)
         self.parameters = (*matrices.values(), *others.values())
