@@ -9,6 +9,7 @@ from vertebra.verdict.cost import cost, has_episodes, latencies, price
 from vertebra.verdict.factors import effects
 from vertebra.verdict.grounding import grounding
 from vertebra.verdict.judge import judge, listening_of, speeds_of
+from vertebra.verdict.language import languages
 from vertebra.verdict.measure import (
     conditions,
     headline,
@@ -75,6 +76,7 @@ def summarise(run: Run) -> Summary:
         listening=heard,
         speeds=speeds,
         effects=effects(run),
+        language=languages(run),
     )
 
 

@@ -12,6 +12,7 @@ from vertebra.spec.criteria import Criteria
 from vertebra.spec.storage import to_plain
 from vertebra.stats.interval import Estimate
 from vertebra.stats.scaling import Crossing
+from vertebra.verdict.hearing import Language
 
 SUMMARY_VERSION = 2
 
@@ -402,6 +403,7 @@ class Summary:
         listening: Whether it does what it is told, one a sighted arm.
         speeds: Whether it keeps the latency limit, one a sighted arm; empty without a limit.
         effects: What parts of the recipes do.
+        language: What words do, one an arm and number of demonstrations with swapped rollouts.
     """
 
     version: int = SUMMARY_VERSION
@@ -425,6 +427,7 @@ class Summary:
     listening: tuple[Listening, ...]
     speeds: tuple[Speed, ...]
     effects: tuple[Effect, ...]
+    language: tuple[Language, ...]
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values."""
