@@ -24,6 +24,7 @@ COMMANDS = (
     "verdict",
     "audit",
     "audit report",
+    "audit checkpoint",
     "serve",
     "client",
     "client record",

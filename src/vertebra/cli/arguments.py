@@ -209,17 +209,31 @@ class AuditReportCommand:
     """Print JSON."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditCheckpointCommand:
+    """Say whether a policy is language-to-action or video-to-action, without running it.
+
+    Reads names, shapes and documents; nothing is unpickled. Exit code 1 when it cannot be told.
+    """
+
+    path: Annotated[Path, tyro.conf.Positional]
+    """Directory of a checkpoint, or one of its files."""
+    html: Path | None = None
+    """File for a page with the evidence, the parts, and the pitfalls with their checks."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
 AuditCommand = Annotated[
     Annotated[AuditReportCommand, tyro.conf.subcommand("report")]
-    # One command alone would not be a subcommand; this stands for those to come.
-    | Annotated[None, tyro.conf.Suppress],
+    | Annotated[AuditCheckpointCommand, tyro.conf.subcommand("checkpoint")],
     tyro.conf.subcommand("audit"),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """Check a run against its own records."""
+    """Check a run against its own records, or a checkpoint from elsewhere."""
 
     command: AuditCommand
 

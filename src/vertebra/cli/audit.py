@@ -1,13 +1,18 @@
-"""Commands that check: they look for faults and change nothing. Exit code 1 when there are some."""
+"""Commands that check and change nothing. Exit code 1: faults were found, or nothing is told."""
 
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from vertebra.audit.checkpoint import CheckpointAudit, audit_checkpoint
+from vertebra.audit.checkpoint_page import checkpoint_page, scaled
+from vertebra.audit.layout import Family
 from vertebra.audit.report import audit_run
-from vertebra.cli.arguments import AuditReportCommand
+from vertebra.cli.arguments import AuditCheckpointCommand, AuditReportCommand
 from vertebra.cli.reading import write_out, write_out_json
 from vertebra.spec.errors import MissingExtra
+from vertebra.spec.storage import write_bytes
 
 SHOWN = 40
 
@@ -29,6 +34,35 @@ def report(command: AuditReportCommand) -> int:
         f"{len(found.findings) or 'no'} finding{'s' if len(found.findings) != 1 else ''}"
     )
     return 1 if found.findings else 0
+
+
+def checkpoint(command: AuditCheckpointCommand) -> int:
+    """Say what a checkpoint from elsewhere is."""
+    found = audit_checkpoint(command.path)
+    if command.html:
+        style = (resources.files("vertebra.report") / "page.css").read_text(encoding="utf-8")
+        write_bytes(command.html, checkpoint_page(found, style).encode())
+    if command.json:
+        write_out_json(found)
+    else:
+        _tell(found)
+        if command.html:
+            write_out(f"page: {command.html}")
+    return 1 if found.family == Family.CANNOT_TELL else 0
+
+
+def _tell(found: CheckpointAudit) -> None:
+    write_out(f"{found.family}: {found.headline}")
+    if found.couples:
+        write_out(f"coupling: {found.couples}")
+    write_out(f"parameters: {scaled(found.parameters)}")
+    for part in found.parts:
+        write_out(f"  {part.share:6.1%}  {scaled(part.parameters):>10}  {part.part} ({part.where})")
+    for reason in found.evidence[:SHOWN]:
+        write_out(f"{reason.side}: {reason.says} ({reason.where})")
+    for pitfall in found.pitfalls:
+        mark = "!" if pitfall.found else "?"
+        write_out(f"{mark} {pitfall.name}: {pitfall.because}\n    check: {pitfall.check}")
 
 
 def _drawing() -> Callable[[Path, Any, Any], str] | None:

@@ -34,6 +34,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.ReportCommand: reading.report,
     arguments.VerdictCommand: reading.verdict,
     arguments.AuditReportCommand: audit.report,
+    arguments.AuditCheckpointCommand: audit.checkpoint,
     arguments_robot.ServeCommand: serve.serve,
     arguments_robot.ClientRecordCommand: client.record,
 }
