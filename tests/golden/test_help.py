@@ -28,6 +28,11 @@ COMMANDS = (
     "serve",
     "client",
     "client record",
+    "arena",
+    "arena run",
+    "arena rank",
+    "arena records",
+    "arena import",
 )
 
 

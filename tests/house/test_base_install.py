@@ -12,7 +12,7 @@ from house import repository
 from house.interpreter import not_in_base, run_without
 from house.repository import imported
 
-IMPORT_NAMES = {"pillow": "PIL", "vl_convert_python": "vl_convert"}
+IMPORT_NAMES = {"pillow": "PIL", "vl_convert_python": "vl_convert", "pyyaml": "yaml"}
 BASE_PACKAGES = ("spec", "stats", "verdict", "recipes", "cli")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from vertebra.cli.arguments_robot import Client, ServeCommand
+from vertebra.cli.arguments_robot import Arena, Client, ServeCommand
 
 Flag = tyro.conf.FlagCreatePairsOff
 
@@ -249,4 +249,5 @@ Command = (
     | Annotated[Audit, tyro.conf.subcommand("audit")]
     | Annotated[ServeCommand, tyro.conf.subcommand("serve")]
     | Annotated[Client, tyro.conf.subcommand("client")]
+    | Annotated[Arena, tyro.conf.subcommand("arena")]
 )

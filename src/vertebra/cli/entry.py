@@ -9,7 +9,7 @@ from typing import Any
 import tyro
 
 from vertebra import __version__
-from vertebra.cli import arguments, arguments_robot, audit, client, data, reading, serve
+from vertebra.cli import arena, arguments, arguments_robot, audit, client, data, reading, serve
 from vertebra.cli.cite import cite
 from vertebra.cli.pilot import carry_out_job, run_pilot_command
 from vertebra.spec.errors import MissingExtra
@@ -37,6 +37,10 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.AuditCheckpointCommand: audit.checkpoint,
     arguments_robot.ServeCommand: serve.serve,
     arguments_robot.ClientRecordCommand: client.record,
+    arguments_robot.ArenaRunCommand: arena.run,
+    arguments_robot.ArenaRankCommand: arena.show_ranking,
+    arguments_robot.ArenaRecordsCommand: arena.records,
+    arguments_robot.ArenaImportCommand: arena.import_roboarena,
 }
 
 
@@ -63,7 +67,9 @@ def run(words: list[str]) -> int:
         args=words,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
-    if isinstance(command, arguments.Data | arguments.Audit | arguments_robot.Client):
+    if isinstance(
+        command, arguments.Data | arguments.Audit | arguments_robot.Client | arguments_robot.Arena
+    ):
         command = command.command
     try:
         return _COMMANDS[type(command)](command)

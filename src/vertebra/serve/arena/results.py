@@ -1,0 +1,124 @@
+"""What an arena has shown: votes for a ranking, and a record of every counted trial."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vertebra.serve.arena.journal import read_journal
+from vertebra.serve.arena.referee import JOURNAL
+from vertebra.serve.arena.session import Session, Trial, state_after, votes
+from vertebra.spec.record import EpisodeRecord, Timing
+from vertebra.spec.storage import digest, read_jsonl
+from vertebra.spec.task import Outcome
+from vertebra.stats.bradley_terry import Vote
+
+VOTES, RECORDS = "votes.jsonl", "records.jsonl"
+SPLIT = "arena"
+
+
+def read_sessions(directory: Path) -> tuple[Session, ...]:
+    """The sessions of an arena.
+
+    Raises:
+        ValueError: When the journal was edited.
+    """
+    return state_after(read_journal(directory / JOURNAL)).sessions
+
+
+def read_votes(directory: Path) -> list[Vote]:
+    """The valid comparisons of an arena, or of imported ones.
+
+    Raises:
+        ValueError: When the directory holds neither.
+    """
+    if (directory / JOURNAL).is_file():
+        return votes(read_sessions(directory))
+    if (directory / VOTES).is_file():
+        rows = read_jsonl(directory / VOTES)
+        return [Vote(a=row["a"], b=row["b"], preference=row["preference"]) for row in rows]
+    raise ValueError(f"{directory} holds neither {JOURNAL} nor {VOTES}; give an arena's directory.")
+
+
+def session_records(sessions: Sequence[Session], environment: str) -> list[EpisodeRecord]:
+    """A record of every scored trial of the valid sessions.
+
+    A progress of 100 is a success. ``demonstrations`` and ``seed`` are what the policy's server
+    says of it, 0 when it says nothing; ``steps`` are the actions that the robot was sent.
+
+    Args:
+        sessions: Of one arena.
+        environment: Name of the robot and its place.
+    """
+    return [
+        _record(session, trial, environment)
+        for session in sessions
+        if session.valid
+        for trial in session.trials
+        if trial.progress is not None
+    ]
+
+
+def _record(session: Session, trial: Trial, environment: str) -> EpisodeRecord:
+    about = trial.about
+    not_said = session.instruction if trial.swapped else session.other
+    done = trial.progress == 100.0
+    failed = bool(trial.failures) and not trial.chunks
+    return arena_record(
+        arm=session.pair["AB".index(trial.label)],
+        environment=environment,
+        session=f"session-{session.number}",
+        said=trial.said,
+        achieved=((trial.said,) if done else ()) + ((not_said,) if trial.other_done else ()),
+        outcome=Outcome.ERROR if failed else Outcome.SUCCESS if done else Outcome.FAILURE,
+        progress=(trial.progress or 0.0) / 100,
+        steps=trial.actions,
+        error="the policy's server failed before the first action" if failed else "",
+        about=about,
+        latency_s=trial.latency_s,
+    )
+
+
+def arena_record(
+    *,
+    arm: str,
+    environment: str,
+    session: str,
+    said: str,
+    achieved: tuple[str, ...],
+    outcome: Outcome,
+    progress: float,
+    steps: int,
+    error: str = "",
+    about: Any = None,
+    latency_s: tuple[float, ...] = (),
+) -> EpisodeRecord:
+    """A record of one trial; an instruction is its own task, and a session an initial state."""
+    known = dict(about or {})
+    return EpisodeRecord(
+        pilot=str(known.get("plan", "")),
+        arm=arm,
+        family=str(known.get("family", "")),
+        demonstrations=int(known.get("demonstrations", 0)),
+        seed=int(known.get("seed", 0)),
+        environment=environment,
+        split=SPLIT,
+        condition="asked",
+        initial_state=session,
+        initial_hash="",
+        scene_seed=0,
+        task=said,
+        skill="",
+        instruction=said,
+        outcome=outcome,
+        achieved=tuple(sorted(achieved)),
+        first_touched=None,
+        first_grasped=None,
+        target=None,
+        progress=progress,
+        steps=steps,
+        model_evaluations={},
+        error=error,
+        spec_hash=digest(environment),
+        software={"about": known} if known else {},
+        timing=Timing(latency_s=latency_s, wall_s=float(sum(latency_s))),
+    )
