@@ -60,6 +60,10 @@ EXPECTED = {
     "diffusers_vae_wan_2_2": ("neither", "Wan video autoencoder"),
     "diffusers_vae_ltx": ("neither", "LTX video autoencoder"),
     "diffusers_vae_image_kl": ("neither", "image autoencoder"),
+    "original_wan": ("neither", "Wan video transformer (original"),
+    "original_wan_vae_2_1": ("neither", "Wan video autoencoder (original"),
+    "original_wan_vae_2_2": ("neither", "Wan video autoencoder (original"),
+    "original_wan_text_encoder": ("neither", "UMT5 text encoder"),
     "transformers_t5": ("neither", "T5"),
     "transformers_t5_encoder": ("neither", "T5 text encoder"),
     "transformers_umt5_encoder": ("neither", "T5 text encoder"),
@@ -160,6 +164,15 @@ def test_a_pipeline_without_actions_is_a_backbone(tmp_path):
     found = audit_checkpoint(tmp_path)
     assert found.family == "neither"
     assert found.headline.startswith("Backbone only: Wan")
+
+
+def test_a_download_of_wan_is_a_backbone_with_its_parts(tmp_path):
+    write_recorded(tmp_path, "original_wan")
+    for name in ("original_wan_vae_2_2", "original_wan_text_encoder"):
+        write_safetensors(tmp_path / f"{name}.safetensors", recorded(name).tensors)
+    found = audit_checkpoint(tmp_path)
+    assert found.family == "neither"
+    assert found.headline.startswith("Backbone only: Wan (video model)")
 
 
 def test_two_policies_in_one_folder_are_not_judged_as_one(tmp_path):

@@ -213,6 +213,18 @@ def test_huge_header_length(length, tmp_path):
     assert "header claims" in found.headline
 
 
+def test_tensors_that_share_their_bytes_are_damage(tmp_path):
+    path = write_safetensors(tmp_path / "model.safetensors", PI0)
+    content = path.read_bytes()
+    length = struct.unpack("<Q", content[:8])[0]
+    header = json.loads(content[8 : 8 + length])
+    first, second = list(header)[:2]
+    header[second] = dict(header[first])
+    changed = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(changed)) + changed + content[8 + length :])
+    assert "overlap" in audit_checkpoint(tmp_path).files[0].faults[0]
+
+
 @pytest.mark.parametrize("suffix", [".bin", ".safetensors", ".pt", ".ckpt"])
 def test_random_bytes(suffix, tmp_path):
     (tmp_path / f"model{suffix}").write_bytes(os.urandom(4096))
@@ -228,6 +240,7 @@ def test_random_bytes(suffix, tmp_path):
         b'{"a": {"dtype": "F32", "shape": [true], "data_offsets": [0, 4]}}',
         b'{"a": {"dtype": "F32", "shape": "x", "data_offsets": [0]}}',
         b"\xff\xfe{}",
+        b'{"a": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}, "a": {}}',
         b"[" * 50_000,
     ],
 )

@@ -59,6 +59,15 @@ def test_nested_dictionaries_become_dotted_names(save, tmp_path):
 
 
 def test_weights_beside_their_optimiser_in_one_file(save, tmp_path):
+    policy = state("policy_openpi_pi0")
+    moments = {i: {"exp_avg": v, "exp_avg_sq": v} for i, v in enumerate(policy.values())}
+    save({"model": policy, "optimizer": {"state": moments}}, tmp_path / "last.ckpt")
+    found = audit_checkpoint(tmp_path)
+    assert found.family == "VLA"
+    assert "state of an optimiser" in {part.part for part in found.parts}
+
+
+def test_an_optimiser_alone(save, tmp_path):
     model = torch.nn.Linear(3, 3)
     optimiser = torch.optim.AdamW(model.parameters())
     model(torch.zeros(1, 3)).sum().backward()

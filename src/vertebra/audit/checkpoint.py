@@ -169,15 +169,14 @@ def _audit(
 
 
 def _parts(identities: Sequence[Identity], *, own: bool) -> Iterator[Part]:
-    whole = max(1, sum(identity.parameters for identity in identities))
+    whole = max(1, sum(t.count for identity in identities for t in identity.bundle.tensors))
     for identity in identities:
         groups: dict[str, Sequence[TensorEntry]] = {}
         for match in identity.matches:
             groups.update(match.claimed)
         groups |= _by_expert(identity.left) if own else {"of unknown purpose": identity.left}
         groups |= {"un-merged adapters": identity.adapters, "buffers": identity.buffers}
-        if identity.optimiser:
-            groups = {"state of an optimiser": identity.bundle.tensors}
+        groups |= {"state of an optimiser": identity.beside}
         for name, tensors in groups.items():
             if tensors:
                 yield _part(identity.bundle.label, name, tensors, whole)

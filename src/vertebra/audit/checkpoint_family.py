@@ -39,7 +39,10 @@ def judge(identities: Sequence[Identity], *, has_action_statistics: bool) -> Jud
         identities: Every bundle of weights.
         has_action_statistics: Whether statistics of actions lie in the checkpoint.
     """
-    found = [judge_bundle(identity, has_action_statistics) for identity in identities]
+    found = [
+        judge_bundle(one, _kinds_beside(one, identities), has_action_statistics)
+        for one in identities
+    ]
     told = [one for one in found if one.layout]
     if not told:
         return found[0] if len(found) == 1 else _nothing_told(found)
@@ -48,11 +51,19 @@ def judge(identities: Sequence[Identity], *, has_action_statistics: bool) -> Jud
     return _combined(policies, told, [one for one in open_ones if _matters(one, found, identities)])
 
 
-def judge_bundle(identity: Identity, has_action_statistics: bool) -> Judgement:
-    """What one bundle of weights is."""
+def judge_bundle(
+    identity: Identity, kinds: frozenset[str], has_action_statistics: bool
+) -> Judgement:
+    """What one bundle of weights is.
+
+    Args:
+        identity: Which.
+        kinds: Layouts of all weights that share its configuration.
+        has_action_statistics: Whether statistics of actions lie in the checkpoint.
+    """
     where = identity.bundle.label
-    evidence = evidence_of(identity)
-    obstacle = _obstacle(identity, has_action_statistics)
+    evidence = evidence_of(identity, kinds)
+    obstacle = _obstacle(identity, kinds, has_action_statistics)
     if obstacle:
         return Judgement(
             family=Family.CANNOT_TELL,
@@ -65,6 +76,13 @@ def judge_bundle(identity: Identity, has_action_statistics: bool) -> Judgement:
     return Judgement(
         family=layout.family, headline=_headline(match), layout=layout.name, evidence=evidence
     )
+
+
+def _kinds_beside(identity: Identity, identities: Sequence[Identity]) -> frozenset[str]:
+    """Layouts of all weights under the same configuration."""
+    told = identity.bundle.configuration
+    same = (other.kinds for other in identities if other.bundle.configuration is told)
+    return identity.kinds.union(*same)
 
 
 def _headline(match: Match) -> str:
@@ -85,13 +103,16 @@ def _headline(match: Match) -> str:
     return f"One part only: {layout.name}, no action pathway found"
 
 
-def _obstacle(identity: Identity, has_action_statistics: bool) -> str:
+def _obstacle(identity: Identity, kinds: frozenset[str], has_action_statistics: bool) -> str:
     """Why no family can be told; "" when one can."""
-    for check in (_nothing_readable, _not_known, _incomplete, _contradiction, _left_over):
-        words = check(identity)
-        if words:
-            return words
-    return _may_act_unseen(identity, has_action_statistics)
+    return (
+        _nothing_readable(identity)
+        or _not_known(identity)
+        or _incomplete(identity)
+        or _contradiction(identity, kinds)
+        or _left_over(identity)
+        or _may_act_unseen(identity, has_action_statistics)
+    )
 
 
 def _nothing_readable(identity: Identity) -> str:
@@ -122,13 +143,13 @@ def _incomplete(identity: Identity) -> str:
     return ""
 
 
-def _contradiction(identity: Identity) -> str:
-    if not identity.contradicted:
+def _contradiction(identity: Identity, kinds: frozenset[str]) -> str:
+    words = identity.contradicted(kinds)
+    if not words:
         return ""
-    found = " and ".join(dict.fromkeys(match.layout.name for match in identity.matches))
     return (
-        f"Configuration and weights contradict each other: it says "
-        f"'{identity.contradicted[0]}', the weights are {found}"
+        f"Configuration and weights contradict each other: it says '{words[0]}', the weights are "
+        + _parts(identity.matches)
     )
 
 

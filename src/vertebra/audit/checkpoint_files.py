@@ -17,12 +17,16 @@ from vertebra.audit.torch_archive import (
 )
 
 WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
-UNREAD = (".gguf", ".onnx", ".h5", ".msgpack", ".npz", ".distcp", ".engine", ".pkl", ".tflite")
+UNREAD = (
+    *(".gguf", ".onnx", ".h5", ".msgpack", ".npz", ".distcp", ".engine", ".pkl", ".tflite"),
+    *(".ocdbt", ".zarray", ".pdparams"),
+)
+ORBAX = "_METADATA"
 STATE_OF_TRAINING = re.compile(r"(scheduler|training_args|rng_state|random_states|scaler)[\w.-]*")
 NORMALISERS = re.compile(r".*normalizer.*\.safetensors")
 SHARD = re.compile(r"(?P<stem>.+?)-(?P<number>\d{5})-of-(?P<total>\d{5})(?P<suffix>\.\w+)")
 DEEPEST = 5
-MOST_FILES = 500
+MOST_FILES = 5000
 LONGEST_DOCUMENT = 50_000_000
 
 
@@ -102,7 +106,9 @@ def open_checkpoint(path: Path) -> CheckpointFiles:
         normalisers=tuple(read_weights(file) for file in normalisers),
         documents=documents,
         texts=texts,
-        unread=tuple(_below(root, file) for file in files if file.suffix in UNREAD),
+        unread=tuple(
+            _below(root, file) for file in files if file.suffix in UNREAD or file.name == ORBAX
+        ),
         faults=tuple(faults),
     )
 

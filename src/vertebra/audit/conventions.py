@@ -137,7 +137,8 @@ def _cameras(document: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(feature, dict) and feature.get("type") == "VISUAL":
             yield str(name)
     needs = document.get("needs")
-    for camera in needs.get("cameras", ()) if isinstance(needs, dict) else ():
+    listed = needs.get("cameras") if isinstance(needs, dict) else None
+    for camera in listed if isinstance(listed, list) else ():
         if isinstance(camera, dict) and "name" in camera:
             yield str(camera["name"])
 

@@ -26,8 +26,13 @@ class Evidence:
     side: Side = "for"
 
 
-def evidence_of(identity: Identity) -> tuple[Evidence, ...]:
-    """Everything found in one bundle that speaks for or against a judgement."""
+def evidence_of(identity: Identity, kinds: frozenset[str]) -> tuple[Evidence, ...]:
+    """Everything found in one bundle that speaks for or against a judgement.
+
+    Args:
+        identity: The bundle.
+        kinds: Layouts of all weights that share its configuration.
+    """
     where = identity.bundle.label
     found = [
         Evidence(says=says, where=where, side="limits" if identity.left else "for")
@@ -35,7 +40,7 @@ def evidence_of(identity: Identity) -> tuple[Evidence, ...]:
         for says in _marks_found(match, identity)
     ]
     words = ", ".join(f"'{word}'" for word in identity.words)
-    if words and not identity.contradicted and not identity.unknown_words:
+    if words and not identity.contradicted(kinds) and not identity.unknown_words:
         found.append(Evidence(says=f"the configuration calls it {words}", where="config.json"))
     elif words:
         found.append(

@@ -24,6 +24,11 @@ OPTIMISER = re.compile(
     r".*[./](exp_avg|exp_avg_sq|max_exp_avg_sq|momentum_buffer|step|fp32_from_fp16.*)"
     r"|(.*[./])?(state|optimizer(_state_dict)?|fp32_flat_groups|base_optimizer_state)[./].*"
 )
+BESIDE = re.compile(
+    r".*[./](exp_avg|exp_avg_sq|max_exp_avg_sq|momentum_buffer)"
+    r"|(.*[./])?(optimizer|optimizer_state_dict|optimizer_states|optim)[./].*"
+)
+"""State of an optimiser in one file with the weights."""
 CLAIMS = ("type", "model_type", "architectures", "_class_name", "action_head_type")
 NEAR = 0.5
 """Share of a layout's marks from which on it is worth naming as a near miss."""
@@ -40,7 +45,8 @@ class Identity:
         left: Tensors that no layout covers.
         adapters: Tensors of un-merged adapters.
         buffers: Tensors that are no parameters: counters, positions, normalisation.
-        optimiser: Whether it is the state of an optimiser.
+        beside: Tensors of an optimiser's state, in one file with the weights.
+        optimiser: Whether it is the state of an optimiser and nothing else.
         words: What its configuration calls it.
         near: Layouts that fit in part, with the marks that are missing.
     """
@@ -51,14 +57,16 @@ class Identity:
     left: tuple[TensorEntry, ...]
     adapters: tuple[TensorEntry, ...]
     buffers: tuple[TensorEntry, ...]
+    beside: tuple[TensorEntry, ...]
     optimiser: bool
     words: tuple[str, ...]
     near: tuple[tuple[str, float, tuple[str, ...]], ...]
 
     @property
     def parameters(self) -> int:
-        """Numbers in all tensors whose shape is known."""
-        return sum(tensor.count for tensor in self.bundle.tensors)
+        """Numbers in all tensors whose shape is known, an optimiser's left out."""
+        beside = sum(tensor.count for tensor in self.beside)
+        return sum(tensor.count for tensor in self.bundle.tensors) - beside
 
     @property
     def policies(self) -> tuple[Match, ...]:
@@ -66,11 +74,18 @@ class Identity:
         return tuple(match for match in self.matches if match.layout.kind == "policy")
 
     @property
-    def contradicted(self) -> tuple[str, ...]:
-        """Words of the configuration that name a known layout which the weights are not."""
-        found = {match.layout.name for match in self.matches}
-        named = {word: [kind.name for kind in KNOWN if word in kind.words] for word in self.words}
-        return tuple(word for word, names in named.items() if names and not found & set(names))
+    def kinds(self) -> frozenset[str]:
+        """Names of the layouts that its weights are."""
+        return frozenset(match.layout.name for match in self.matches)
+
+    def contradicted(self, kinds: frozenset[str]) -> tuple[str, ...]:
+        """Words of the configuration that name known layouts, none of which is there.
+
+        Args:
+            kinds: Layouts of all weights that share the configuration.
+        """
+        named = {word: {kind.name for kind in KNOWN if word in kind.words} for word in self.words}
+        return tuple(word for word, names in named.items() if names and not kinds & names)
 
     @property
     def unknown_words(self) -> tuple[str, ...]:
@@ -93,8 +108,10 @@ def identify(bundle: Bundle, has_action_statistics: bool) -> Identity:
         for tensor in bundle.tensors
         if not ADAPTER.fullmatch(tensor.name) and not REPLACED.fullmatch(tensor.name)
     ]
+    beside = tuple(tensor for tensor in kept if BESIDE.fullmatch(tensor.name))
+    kept = [] if optimiser else [tensor for tensor in kept if not BESIDE.fullmatch(tensor.name)]
     buffers = tuple(tensor for tensor in kept if BUFFERS.fullmatch(tensor.name))
-    names = Names([] if optimiser else [t for t in kept if not BUFFERS.fullmatch(t.name)])
+    names = Names([tensor for tensor in kept if not BUFFERS.fullmatch(tensor.name)])
     words = claimed_words(bundle.configuration)
     known = [layout for layout in KNOWN if _spoken_for(layout, words, has_action_statistics)]
     accepted = _without_overlap([match for layout in known for match in matches(layout, names)])
@@ -106,6 +123,7 @@ def identify(bundle: Bundle, has_action_statistics: bool) -> Identity:
         left=tuple(tensor for tensor in names.tensors if tensor.name not in covered),
         adapters=adapters,
         buffers=buffers,
+        beside=beside,
         optimiser=optimiser,
         words=words,
         near=_near_misses(names, accepted),

@@ -3,6 +3,8 @@
 from vertebra.audit.layout import Family, Layout, Section
 from vertebra.audit.names import DECODER, DIFFUSERS, SIGLIP, TRANSFORMERS
 
+WAN = "github Wan-Video/Wan2.1; same names in dreamzero0/dreamzero@ab790c1"
+
 
 def component(
     name: str, marks: tuple[str, ...], owns: str, words: tuple[str, ...], source: str, **rest: str
@@ -41,6 +43,30 @@ COMPONENTS: tuple[Layout, ...] = (
         "{encoder|decoder}.*|{quant_conv|post_quant_conv}.{weight|bias}",
         ("AutoencoderKLWan",),
         DIFFUSERS,
+    ),
+    component(
+        "Wan video autoencoder (original names)",
+        (
+            "encoder.downsamples.#.{downsamples.#.|}residual.#.gamma",
+            "decoder.upsamples.#.{upsamples.#.|}residual.#.gamma",
+            "conv2.weight",
+        ),
+        "{encoder|decoder}.*|{conv1|conv2}.{weight|bias}",
+        (),
+        WAN,
+    ),
+    component(
+        "UMT5 text encoder (Wan's names)",
+        (
+            "token_embedding.weight",
+            "blocks.#.attn.q.weight",
+            "blocks.#.ffn.gate.#.weight",
+            "blocks.#.pos_embedding.embedding.weight",
+        ),
+        "token_embedding.weight|norm.weight|{pos_embedding|blocks.#.pos_embedding}.embedding.weight"
+        "|blocks.#.{norm1|norm2|attn.{q|k|v|o}|ffn.{gate.#|fc1|fc2}}.weight",
+        (),
+        WAN,
     ),
     component(
         "LTX video autoencoder",

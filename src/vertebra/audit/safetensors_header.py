@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def read_safetensors(path: Path) -> WeightFile:
             )
         content = handle.read(length)
     try:
-        header = json.loads(content)
+        header = json.loads(content, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         return _broken(path, f"the header is not JSON ({str(error)[:120]})")
     if not isinstance(header, dict):
@@ -61,14 +62,18 @@ def _from_header(path: Path, header: dict[str, Any], held: int) -> WeightFile:
     metadata = header.pop("__metadata__", None)
     tensors: list[TensorEntry] = []
     faults: list[str] = []
-    promised = 0
+    places: list[tuple[int, int]] = []
     for name, said in header.items():
-        entry, end, fault = _entry(name, said)
+        entry, place, fault = _entry(name, said)
         if entry is not None:
             tensors.append(entry)
+            places.append(place)
         if fault:
             faults.append(fault)
-        promised = max(promised, end)
+    places.sort()
+    if any(start != end for (_, end), (start, _) in pairwise([(0, 0), *places])):
+        faults.append("the tensors overlap or leave gaps; the format allows neither")
+    promised = max((end for _, end in places), default=0)
     if promised > held:
         faults.append(f"the tensors end at byte {promised}, the file holds {held}: it is cut off")
     elif promised < held:
@@ -85,21 +90,29 @@ def _from_header(path: Path, header: dict[str, Any], held: int) -> WeightFile:
     )
 
 
-def _entry(name: str, said: Any) -> tuple[TensorEntry | None, int, str]:
-    """A tensor, the byte it ends at, and what is wrong with it."""
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands in it twice")
+    return found
+
+
+def _entry(name: str, said: Any) -> tuple[TensorEntry | None, tuple[int, int], str]:
+    """A tensor, where it begins and ends, and what is wrong with it."""
     if not isinstance(said, dict):
-        return None, 0, f"'{name}' is not described as a tensor"
+        return None, (0, 0), f"'{name}' is not described as a tensor"
     shape, offsets = _counts(said.get("shape")), _counts(said.get("data_offsets"))
     if shape is None or offsets is None or len(offsets) != 2:
-        return None, 0, f"'{name}' has no valid shape and place"
+        return None, (0, 0), f"'{name}' has no valid shape and place"
     entry = TensorEntry(name=name, shape=shape, kind=str(said.get("dtype")))
+    place = (offsets[0], offsets[1])
     bits = ITEM_BITS.get(entry.kind)
     if bits is None:
-        return entry, offsets[1], f"'{name}' has the unknown number type {entry.kind!r}"
+        return entry, place, f"'{name}' has the unknown number type {entry.kind!r}"
     wanted, found = math.prod(shape) * bits, (offsets[1] - offsets[0]) * 8
     if wanted != found:
-        return entry, offsets[1], f"'{name}' needs {wanted // 8} bytes and is given {found // 8}"
-    return entry, offsets[1], ""
+        return entry, place, f"'{name}' needs {wanted // 8} bytes and is given {found // 8}"
+    return entry, place, ""
 
 
 def _counts(value: Any) -> tuple[int, ...] | None:
