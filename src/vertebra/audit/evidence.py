@@ -80,18 +80,25 @@ def evidence_of(identity: Identity, kinds: frozenset[str]) -> tuple[Evidence, ..
 
 
 def _marks_found(match: Match, identity: Identity) -> Iterable[str]:
+    parts = {tensor.name: part for part, tensors in match.claimed.items() for tensor in tensors}
     for mark in match.layout.marks:
         tensor = next(identity.names.below(match.root, mark))
         shape = "shape unknown" if tensor.shape is None else f"shape {list(tensor.shape)}"
-        yield f"{match.layout.name}: {tensor.name}, {shape}"
-    for a, axis_a, b, _ in match.layout.equal:
-        size = size_of(identity.names, match.root, a, axis_a)
+        yield f"{parts.get(tensor.name, 'mark')}: {tensor.name}, {shape}"
+    for a, axis, b, _ in match.layout.equal:
+        size = size_of(identity.names, match.root, a, axis)
         if size is not None:
-            yield f"{match.layout.name}: {_short(a)} and {_short(b)} agree on {size}"
+            pair = [next(identity.names.below(match.root, name)).name for name in (a, b)]
+            named = [f"{_last(name)} ({parts.get(name, 'mark')})" for name in pair]
+            yield f"sizes agree on {size}: {named[0]}, {named[1]}"
 
 
-def _short(name: str) -> str:
-    return ".".join(name.split(".")[-3:])
+def _last(name: str) -> str:
+    """The name of the layer that a tensor belongs to."""
+    words = [
+        word for word in name.split(".") if word not in ("weight", "W") and not word.isdecimal()
+    ]
+    return words[-1] if words else name
 
 
 def some_names(tensors: Sequence[TensorEntry], most: int = 4) -> str:

@@ -58,11 +58,18 @@ def _tell(found: CheckpointAudit) -> None:
     write_out(f"parameters: {scaled(found.parameters)}")
     for part in found.parts:
         write_out(f"  {part.share:6.1%}  {scaled(part.parameters):>10}  {part.part} ({part.where})")
-    for reason in found.evidence[:SHOWN]:
+    speaking = sum(reason.side == "for" for reason in found.evidence)
+    if speaking:
+        write_out(f"for it speak {speaking} names and sizes (listed by --json and --html)")
+    others = [reason for reason in found.evidence if reason.side != "for"]
+    for reason in others[:SHOWN]:
         write_out(f"{reason.side}: {reason.says} ({reason.where})")
     for pitfall in found.pitfalls:
-        mark = "!" if pitfall.found else "?"
-        write_out(f"{mark} {pitfall.name}: {pitfall.because}\n    check: {pitfall.check}")
+        if pitfall.found:
+            write_out(f"! {pitfall.name}: {pitfall.because}\n    check: {pitfall.check}")
+    possible = [pitfall.name for pitfall in found.pitfalls if not pitfall.found]
+    if possible:
+        write_out("possible, each with its check in --json and --html: " + "; ".join(possible))
 
 
 def _drawing() -> Callable[[Path, Any, Any], str] | None:
