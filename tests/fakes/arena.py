@@ -77,15 +77,17 @@ def arena(
         assert not thread.is_alive()
 
 
-def drive(relay: str, index: int = 0, key: str = "", chunks: int = 6) -> tuple[float, list[Any]]:
+def drive(
+    relay: str, index: int = 0, colour: str = "red", chunks: int = 6
+) -> tuple[float, list[Any]]:
     """Let the robot act through the relay; its own words are ignored there.
 
     Returns:
-        The largest progress towards the red place, and all that the robot heard.
+        The largest progress towards the place of a colour, and all that the robot heard.
     """
     plane, state = Plane(), make_state("arena", index)
     seen = plane.begin(state, state.tasks[0], 0)
-    robot = Robot(relay, key)
+    robot = Robot(relay)
     heard: list[Any] = [robot.greeting]
     best = 0.0
     for _ in range(chunks):
@@ -95,7 +97,7 @@ def drive(relay: str, index: int = 0, key: str = "", chunks: int = 6) -> tuple[f
             break
         for action in np.array(answer["actions"])[: robot.greeting["execute"]]:
             plane.apply(action)
-            best = max(best, plane.judge().progress["reach/red"])
+            best = max(best, plane.judge().progress[f"reach/{colour}"])
         seen = plane.observe()
     robot.close()
     return best, heard

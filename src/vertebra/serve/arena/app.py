@@ -24,7 +24,7 @@ except ImportError as error:
 PAGE = Path(__file__).with_name("page.html")
 HEADERS = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'self' 'unsafe-inline'",
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src data:",
 }
 
 
