@@ -16,7 +16,7 @@ from fakes.chromium import Tab, chromium, find_chromium
 from fakes.policies import Seeker
 from fakes.serving import serving
 from vertebra.serve.arena.referee import JOURNAL
-from vertebra.serve.arena.results import read_sessions, read_votes, session_records
+from vertebra.serve.arena.results import comparison_records, read_comparisons, read_votes
 from vertebra.spec.storage import read_jsonl
 from vertebra.stats.bradley_terry import rank
 
@@ -30,7 +30,7 @@ pytestmark = [
 PAIRS, WIDTH, HEIGHT = 20, 390, 844
 GAINS = {"sassafras": 1.0, "tamarind": 0.4, "yuzu": 0.2}
 SWAPPED = (3, 11)
-"""Sessions with a second instruction."""
+"""Comparisons with a second instruction."""
 INTERRUPTED = 9
 MISREAD = 0.3
 """How often the evaluator prefers the worse one."""
@@ -162,7 +162,7 @@ def test_twenty_pairs_at_a_phone(tmp_path: Path) -> None:
     for name, points in independent_fit(pairs, preferred).items():
         (place,) = [place for place in found.ranks if place.policy == name]
         assert place.points == pytest.approx(points, abs=0.05)
-    records = session_records(read_sessions(folder), "bench")
+    records = comparison_records(read_comparisons(folder), "bench")
     assert len(records) == 2 * (PAIRS + len(SWAPPED))
     means = {name: np.mean([row.progress for row in records if row.arm == name]) for name in GAINS}
     assert means["sassafras"] > means["tamarind"] > means["yuzu"]
@@ -170,15 +170,15 @@ def test_twenty_pairs_at_a_phone(tmp_path: Path) -> None:
 
 def compare(evaluator: Evaluator, robot: str, number: int, rng: np.random.Generator) -> str:
     """Both policies act, as often as the page asks for it; then the vote."""
-    trials = 4 if number in SWAPPED else 2
+    episodes = 4 if number in SWAPPED else 2
     progress: dict[str, float] = {"A": 0.0, "B": 0.0}
-    for trial in range(trials):
+    for episode in range(episodes):
         evaluator.reach("ready")
-        if trial < 2 or number in SWAPPED:
+        if episode < 2 or number in SWAPPED:
             evaluator.look()
         label, said = evaluator.text("label"), evaluator.text("said")
-        assert label == "AB"[trial % 2]
-        assert said == ("go to red" if trial < 2 else "go to blue")
+        assert label == "AB"[episode % 2]
+        assert said == ("go to red" if episode < 2 else "go to blue")
         evaluator.tap("form#ready button.main")
         evaluator.reach("running")
         best, _ = drive(robot, number, said.removeprefix("go to "), chunks=3)

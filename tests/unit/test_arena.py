@@ -16,10 +16,10 @@ from fakes.policies import Seeker
 from fakes.serving import Robot, openpi_message, serving
 from fakes.worlds import Plane, make_state
 from vertebra.cli.entry import run
+from vertebra.serve.arena.comparison import Phase, state_after
 from vertebra.serve.arena.journal import Journal, read_journal
 from vertebra.serve.arena.referee import JOURNAL, Referee
-from vertebra.serve.arena.results import read_sessions, read_votes, session_records
-from vertebra.serve.arena.session import Phase, state_after
+from vertebra.serve.arena.results import comparison_records, read_comparisons, read_votes
 from vertebra.serve.dialect import openpi_dialect
 from vertebra.spec.record import record_from_plain
 from vertebra.spec.storage import read_jsonl
@@ -49,20 +49,20 @@ def two_served() -> Iterator[dict[str, str]]:
         yield {"a": one.url, "b": two.url}
 
 
-def test_a_session_is_asked_before_it_is_drawn_and_scored_before_it_is_voted(
+def test_a_comparison_is_asked_before_it_is_drawn_and_scored_before_it_is_voted(
     tmp_path: Path,
 ) -> None:
     referee = Referee(tmp_path, NOWHERE, seed=0)
     with pytest.raises(ValueError, match="idle, expected ready"):
         referee.begin()
     referee.ask(" lift the box ", "push it", "Ada")
-    assert [trial.said for trial in referee.state.open.trials] == [
+    assert [episode.said for episode in referee.state.open.episodes] == [
         *("lift the box", "lift the box"),
         *("push it", "push it"),
     ]
     for number in range(4):
         view = referee.view()
-        assert (view["phase"], view["trial"], view["trials"]) == ("ready", number + 1, 4)
+        assert (view["phase"], view["episode"], view["episodes"]) == ("ready", number + 1, 4)
         assert view["label"] == "AB"[number % 2]
         assert view["not_said"] == ("push it", "lift the box")[number // 2]
         referee.begin()
@@ -82,16 +82,16 @@ def test_a_session_is_asked_before_it_is_drawn_and_scored_before_it_is_voted(
     assert kinds[:3] == ["started", "asked", "drawn"]
     assert kinds[3:] == ["begun", "ended", "scored"] * 4 + ["voted"]
     (vote,) = read_votes(tmp_path)
-    (session,) = read_sessions(tmp_path)
-    assert (vote.a, vote.b, vote.preference) == (*session.pair, "B")
-    records = session_records([session], "bench")
-    assert [row.arm for row in records] == [*session.pair, *session.pair]
+    (comparison,) = read_comparisons(tmp_path)
+    assert (vote.a, vote.b, vote.preference) == (*comparison.pair, "B")
+    records = comparison_records([comparison], "bench")
+    assert [row.arm for row in records] == [*comparison.pair, *comparison.pair]
     assert [row.outcome for row in records] == [
         *(Outcome.FAILURE, Outcome.SUCCESS),
         *(Outcome.FAILURE, Outcome.FAILURE),
     ]
     assert [row.achieved for row in records] == [(), ("lift the box",), ("lift the box",), ()]
-    assert {row.initial_state for row in records} == {"session-0"}
+    assert {row.initial_state for row in records} == {"comparison-0"}
     referee.close()
 
 
@@ -116,14 +116,14 @@ def test_pairs_are_compared_equally_often_and_nobody_is_always_a(tmp_path: Path)
     referee = Referee(tmp_path, THREE, seed=3)
     for number in range(24):
         carry_out(referee, ("A", "B", "tie")[number % 3])
-    pairs = [session.pair for session in referee.state.sessions]
+    pairs = [comparison.pair for comparison in referee.state.comparisons]
     assert set(Counter(frozenset(pair) for pair in pairs).values()) == {8}
     first = Counter(pair[0] for pair in pairs)
     assert all(4 <= first[name] <= 12 for name in THREE)
     again = Referee(tmp_path / "again", THREE, seed=3)
     for number in range(24):
         carry_out(again, ("A", "B", "tie")[number % 3])
-    assert [session.pair for session in again.state.sessions] == pairs
+    assert [comparison.pair for comparison in again.state.comparisons] == pairs
     for one in (referee, again):
         one.close()
 
@@ -140,9 +140,9 @@ def test_what_is_invalid_or_dropped_stays_in_the_journal_and_counts_for_nothing(
     referee.drop("the robot broke")
     carry_out(referee, "tie")
     assert len(read_votes(tmp_path)) == 1
-    sessions = read_sessions(tmp_path)
-    assert [one.valid for one in sessions] == [False, False, True]
-    assert len(session_records(sessions, "bench")) == 2
+    comparisons = read_comparisons(tmp_path)
+    assert [one.valid for one in comparisons] == [False, False, True]
+    assert len(comparison_records(comparisons, "bench")) == 2
     kinds = [event["kind"] for event in read_journal(tmp_path / JOURNAL)]
     assert "repeated" in kinds
     assert "dropped" in kinds
@@ -172,8 +172,8 @@ def test_an_arena_goes_on_after_every_event(cut: int, tmp_path: Path) -> None:
                 referee.score(50)
             case _:
                 referee.vote("A", "")
-    pairs = [session.pair for session in referee.state.sessions]
-    assert pairs == [session.pair for session in whole.state.sessions][: len(pairs)]
+    pairs = [comparison.pair for comparison in referee.state.comparisons]
+    assert pairs == [comparison.pair for comparison in whole.state.comparisons][: len(pairs)]
     for one in (whole, referee):
         one.close()
 
@@ -250,7 +250,7 @@ def test_no_name_leaves_the_arena_and_the_robot_is_told_what_was_typed(tmp_path:
     assert {frozenset(answer) for answer in heard[0::3]} == {
         frozenset({"protocol", "needs", "makes", "execute", "keys"})
     }
-    records = session_records(read_sessions(tmp_path), "bench")
+    records = comparison_records(read_comparisons(tmp_path), "bench")
     assert len(records) == 12
     assert {row.family for row in records} == {"wam"}
     assert {row.demonstrations for row in records} == {7}
@@ -266,7 +266,7 @@ def test_the_relay_says_the_typed_instruction(tmp_path: Path) -> None:
     assert best > 0.95
 
 
-def test_a_failing_policy_is_not_named_and_its_trial_can_be_repeated(tmp_path: Path) -> None:
+def test_a_failing_policy_is_not_named_and_its_episode_can_be_repeated(tmp_path: Path) -> None:
     failing = Seeker(fails=("red",))
     with served("sassafras", failing) as one, served("tamarind", failing) as two:
         policies = {"sassafras": one.url, "tamarind": two.url}
@@ -290,7 +290,7 @@ def test_a_failing_policy_is_not_named_and_its_trial_can_be_repeated(tmp_path: P
     assert kinds.count("begun") == 2
 
 
-def test_stopping_a_trial_stops_the_robot(tmp_path: Path) -> None:
+def test_stopping_a_episode_stops_the_robot(tmp_path: Path) -> None:
     with two_served() as policies, arena(tmp_path, policies) as desk:
         desk.do("ask", instruction="go to red")
         desk.do("begin")
@@ -306,7 +306,7 @@ def test_stopping_a_trial_stops_the_robot(tmp_path: Path) -> None:
         robot.socket.send(b"\xc1")
         assert "holds a map" in str(robot.socket.recv(timeout=30))
         desk.do("end")
-        with pytest.raises(ConnectionClosed, match="trial has ended"):
+        with pytest.raises(ConnectionClosed, match="episode has ended"):
             robot.send(message)
         time.sleep(0.1)
         assert not desk.get("api/state")["robot"]

@@ -1,4 +1,4 @@
-"""A dump in RoboArena's format: its votes and trials, and what in it cannot be read."""
+"""A dump in RoboArena's format: its votes and episodes, and what in it cannot be read."""
 
 import io
 import os
@@ -89,7 +89,7 @@ def test_a_dump_is_imported_and_ranked(dump: Path, tmp_path: Path, capsys: Any) 
     assert run(["arena", "import", str(dump), "--out", str(out)]) == 1
     told = capsys.readouterr().out
     assert "s4: no vote: the preference is None" in told
-    assert "3 votes, 8 trials" in told
+    assert "3 votes, 8 episodes" in told
     votes = read_votes(out)
     assert [(v.a, v.b, v.preference) for v in votes] == [
         ("pi0", "fast", "A"),

@@ -14,7 +14,7 @@ from vertebra.cli.reading import write_out, write_out_json
 from vertebra.cli.serve import LOOPBACK, read_key
 from vertebra.serve.arena.dump import import_dump
 from vertebra.serve.arena.referee import Referee
-from vertebra.serve.arena.results import RECORDS, read_sessions, read_votes, session_records
+from vertebra.serve.arena.results import RECORDS, comparison_records, read_comparisons, read_votes
 from vertebra.spec.storage import write_jsonl
 from vertebra.stats.bradley_terry import Ranking, rank
 
@@ -63,16 +63,16 @@ def show_ranking(command: ArenaRankCommand) -> int:
 
 def records(command: ArenaRecordsCommand) -> int:
     """Write ``records.jsonl`` beside the journal."""
-    found = session_records(read_sessions(command.arena), command.robot)
+    found = comparison_records(read_comparisons(command.arena), command.robot)
     write_jsonl(command.arena / RECORDS, found)
-    write_out(f"{command.arena / RECORDS}: {len(found)} trials")
+    write_out(f"{command.arena / RECORDS}: {len(found)} episodes")
     return 0
 
 
 def import_roboarena(command: ArenaImportCommand) -> int:
     """Import a dump; exit code 1 when something in it could not be read."""
     found = import_dump(command.dump, command.out)
-    counts = {"votes": len(found.votes), "trials": len(found.records)}
+    counts = {"votes": len(found.votes), "episodes": len(found.records)}
     if command.json:
         write_out_json({"out": command.out, **counts, "problems": found.problems})
         return 1 if found.problems else 0
@@ -80,7 +80,7 @@ def import_roboarena(command: ArenaImportCommand) -> int:
         write_out(problem)
     if len(found.problems) > SHOWN:
         write_out(f"... and {len(found.problems) - SHOWN} more (all of them with --json)")
-    write_out(f"{command.out}: {counts['votes']} votes, {counts['trials']} trials")
+    write_out(f"{command.out}: {counts['votes']} votes, {counts['episodes']} episodes")
     return 1 if found.problems else 0
 
 

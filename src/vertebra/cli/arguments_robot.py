@@ -126,7 +126,7 @@ class ArenaRankCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class ArenaRecordsCommand:
-    """Write the episode records of an arena, one a scored trial of a valid session."""
+    """Write the episode records of an arena, one a scored episode of a valid comparison."""
 
     arena: Annotated[Path, tyro.conf.Positional]
     """Directory of the arena."""
@@ -136,7 +136,7 @@ class ArenaRecordsCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class ArenaImportCommand:
-    """Import a RoboArena dump: its votes and an episode record of every trial."""
+    """Import a RoboArena dump: its votes and a record of every episode."""
 
     dump: Annotated[Path, tyro.conf.Positional]
     """Directory that holds evaluation_sessions."""

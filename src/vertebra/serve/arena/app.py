@@ -35,7 +35,7 @@ class Step(BaseModel):
 
 
 class Ask(Step):
-    """Begin a session."""
+    """Begin a comparison."""
 
     instruction: str
     other: str = ""
@@ -43,7 +43,7 @@ class Ask(Step):
 
 
 class Score(Step):
-    """How far a trial came."""
+    """How far an episode came."""
 
     progress: float
     other_done: bool = False

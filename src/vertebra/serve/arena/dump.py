@@ -1,4 +1,4 @@
-"""RoboArena's published sessions: votes, and a record of every trial.
+"""RoboArena's published sessions, each a comparison: votes, and a record of every episode.
 
 A dump holds ``evaluation_sessions/<id>/metadata.yaml`` and, in the same directory, for each policy
 a directory ``A_<policy>`` with films (``*.mp4``) and one ``*.npz`` of what the robot sensed and
@@ -47,8 +47,8 @@ class Imported:
 
     Attributes:
         votes: Comparisons of A and B with a preference.
-        records: Trials, in the order of the sessions.
-        media: ``session/label`` to its films by camera, relative to the dump.
+        records: Episodes, in the order of the comparisons.
+        media: ``comparison/label`` to its films by camera, relative to the dump.
         problems: What could not be read, and why.
     """
 
@@ -64,7 +64,7 @@ def import_dump(dump: Path, out: Path) -> Imported:
     Films stay where they are; ``media.json`` says where.
 
     Raises:
-        ValueError: When the dump holds no session, or ``out`` exists.
+        ValueError: When the dump holds no comparison, or ``out`` exists.
         MissingExtra: Without a reader of YAML.
     """
     if out.exists():
@@ -80,7 +80,7 @@ def read_dump(dump: Path) -> Imported:
     """Everything in a dump that can be read; the rest is named.
 
     Raises:
-        ValueError: When the dump holds no session.
+        ValueError: When the dump holds no comparison.
         MissingExtra: Without a reader of YAML.
     """
     try:
@@ -98,21 +98,21 @@ def read_dump(dump: Path) -> Imported:
     for file in files:
         try:
             plain = yaml.safe_load(file.read_text())
-            session = _Session(dump, file.parent, plain)
+            comparison = _Comparison(dump, file.parent, plain)
         except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
             problems.append(f"{file.parent.name}: its metadata cannot be read ({error!r})")
             continue
-        votes += session.votes
-        records += session.records
-        media.update(session.media)
-        problems += session.problems
+        votes += comparison.votes
+        records += comparison.records
+        media.update(comparison.media)
+        problems += comparison.problems
     return Imported(
         votes=tuple(votes), records=tuple(records), media=media, problems=tuple(problems)
     )
 
 
-class _Session:
-    """One session of a dump."""
+class _Comparison:
+    """One comparison of a dump."""
 
     def __init__(self, dump: Path, directory: Path, plain: Mapping[str, Any]) -> None:
         self._dump, self._directory = dump, directory
@@ -123,7 +123,7 @@ class _Session:
         place = str(plain.get("evaluation_location") or "")
         policies = {label: told for label, told in plain["policies"].items() if told}
         for label, told in policies.items():
-            self._trial(str(label), told, said, place)
+            self._episode(str(label), told, said, place)
         self.votes = self._votes(policies, plain.get("preference"))
 
     def _votes(self, policies: Mapping[str, Any], preference: Any) -> list[Vote]:
@@ -136,7 +136,7 @@ class _Session:
             return []
         return [Vote(a=a, b=b, preference=PREFERENCES[preference])]
 
-    def _trial(self, label: str, told: Mapping[str, Any], said: str, place: str) -> None:
+    def _episode(self, label: str, told: Mapping[str, Any], said: str, place: str) -> None:
         progress = float(told["partial_success"])
         folders = sorted(self._directory.glob(f"{label}_*"))
         arrays = [path for folder in folders for path in sorted(folder.glob("*.npz"))]
@@ -158,7 +158,7 @@ class _Session:
             arena_record(
                 arm=str(told["policy_name"]),
                 environment="/".join(("roboarena", *filter(None, [place]))),
-                session=self._directory.name,
+                comparison=self._directory.name,
                 said=said,
                 achieved=(said,) if done else (),
                 outcome=Outcome.SUCCESS if done else Outcome.FAILURE,

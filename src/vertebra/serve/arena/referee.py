@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vertebra.serve.arena.journal import Journal
-from vertebra.serve.arena.session import (
+from vertebra.serve.arena.comparison import (
     PREFERENCES,
     TEXT_LIMIT,
+    Episode,
     Phase,
     State,
-    Trial,
     draw_pair,
     require_phase,
     state_after,
     votes,
 )
+from vertebra.serve.arena.journal import Journal
 from vertebra.stats.bradley_terry import rank
 
 JOURNAL = "journal.jsonl"
@@ -25,7 +25,7 @@ JOURNAL = "journal.jsonl"
 
 @dataclass(kw_only=True, eq=False)
 class Tally:
-    """What the relay counts in the trial that runs."""
+    """What the relay counts in the episode that runs."""
 
     chunks: int = 0
     actions: int = 0
@@ -68,10 +68,10 @@ class Referee:
             self._draw()
 
     def ask(self, instruction: str, other: str = "", evaluator: str = "") -> None:
-        """Begin a session: take the instructions, then draw who acts.
+        """Begin a comparison: take the instructions, then draw who acts.
 
         Raises:
-            ValueError: When a session is open, or the instructions are empty, equal or too long.
+            ValueError: When a comparison is open, or the instructions are empty, equal or too long.
         """
         require_phase(self.state, Phase.IDLE)
         instruction, other = instruction.strip(), other.strip()
@@ -87,7 +87,7 @@ class Referee:
         """The scene stands and the robot may act."""
         require_phase(self.state, Phase.READY)
         self.tally = Tally()
-        self._write("begun", trial=self.state.trial)
+        self._write("begun", episode=self.state.episode)
 
     def end(self) -> None:
         """The robot has stopped."""
@@ -95,7 +95,7 @@ class Referee:
         tally = self.tally
         self._write(
             "ended",
-            trial=self.state.trial,
+            episode=self.state.episode,
             chunks=tally.chunks,
             actions=tally.actions,
             failures=tally.failures,
@@ -104,10 +104,10 @@ class Referee:
         )
 
     def repeat(self, reason: str) -> None:
-        """What happened does not count (the robot was bumped): the same trial once more."""
+        """What happened does not count (the robot was bumped): the same episode once more."""
         require_phase(self.state, Phase.RUNNING, Phase.SCORING)
         _require_short(reason)
-        self._write("repeated", trial=self.state.trial, reason=reason.strip())
+        self._write("repeated", episode=self.state.episode, reason=reason.strip())
 
     def score(self, progress: float, other_done: bool = False) -> None:
         """How far the policy came with what it was told, in per cent.
@@ -119,13 +119,13 @@ class Referee:
         if not 0 <= progress <= 100:
             raise ValueError(f"The progress is {progress}; give 0 to 100 per cent.")
         if other_done and not self.state.open.other:
-            raise ValueError("This session has no other instruction that could have been done.")
+            raise ValueError("This comparison has no other instruction that could have been done.")
         self._write(
-            "scored", trial=self.state.trial, progress=float(progress), other_done=other_done
+            "scored", episode=self.state.episode, progress=float(progress), other_done=other_done
         )
 
     def vote(self, preference: str, text: str, valid: bool = True) -> None:
-        """Which one was better; this ends the session.
+        """Which one was better; this ends the comparison.
 
         Raises:
             ValueError: When the preference is unknown or the text too long.
@@ -137,7 +137,7 @@ class Referee:
         self._write("voted", preference=preference, text=text.strip(), valid=valid)
 
     def drop(self, reason: str) -> None:
-        """End the session without a vote; it stays in the journal and counts for nothing."""
+        """End the comparison without a vote; it stays in the journal and counts for nothing."""
         open_phases = [phase for phase in Phase if phase != Phase.IDLE]
         require_phase(self.state, *open_phases)
         _require_short(reason)
@@ -145,21 +145,21 @@ class Referee:
 
     @property
     def running(self) -> tuple[str, str] | None:
-        """Address and instruction of the trial that runs, or ``None``."""
+        """Address and instruction of the episode that runs, or ``None``."""
         if self.state.phase != Phase.RUNNING:
             return None
-        session, trial = self.state.open, self.trial
-        return self.addresses[session.pair["AB".index(trial.label)]], trial.said
+        comparison, episode = self.state.open, self.episode
+        return self.addresses[comparison.pair["AB".index(episode.label)]], episode.said
 
     @property
-    def trial(self) -> Trial:
-        """The present trial."""
-        return self.state.open.trials[self.state.trial]
+    def episode(self) -> Episode:
+        """The present episode."""
+        return self.state.open.episodes[self.state.episode]
 
     def view(self) -> dict[str, Any]:
         """All that an evaluator may know: no name, no address, nothing that tells A from B."""
         state = self.state
-        counted = votes(state.sessions)
+        counted = votes(state.comparisons)
         seen: dict[str, Any] = {
             "step": state.step,
             "phase": state.phase.value,
@@ -169,17 +169,17 @@ class Referee:
         }
         if state.phase in (Phase.IDLE, Phase.ASKED):
             return seen
-        session, trial = state.open, self.trial
+        comparison, episode = state.open, self.episode
         return {
             **seen,
-            "session": session.number + 1,
-            "instruction": session.instruction,
-            "other": session.other,
-            "trial": state.trial + 1,
-            "trials": len(session.trials),
-            "label": trial.label,
-            "said": trial.said,
-            "not_said": session.instruction if trial.swapped else session.other,
+            "comparison": comparison.number + 1,
+            "instruction": comparison.instruction,
+            "other": comparison.other,
+            "episode": state.episode + 1,
+            "episodes": len(comparison.episodes),
+            "label": episode.label,
+            "said": episode.said,
+            "not_said": comparison.instruction if episode.swapped else comparison.other,
             "acting": self.tally.chunks > 0,
             "failed": self.tally.failures > 0,
         }
@@ -202,7 +202,7 @@ def pairs_still_needed(state: State) -> int | None:
 
     ``None`` while nothing can be estimated, or two policies look exactly equal.
     """
-    ranking = rank(votes(state.sessions))
+    ranking = rank(votes(state.comparisons))
     ranked = {place.policy for place in ranking.ranks}
     if ranking.problem or ranked != set(state.policies):
         return None

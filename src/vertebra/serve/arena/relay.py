@@ -1,7 +1,7 @@
 """The one address that the robot knows: behind it acts whoever's turn it is.
 
 The robot's program speaks openpi's or RoboArena's wire to the relay, which passes each request on
-with the instruction of the running trial in it, and passes back the actions and nothing else.
+with the instruction of the running episode in it, and passes back the actions and nothing else.
 """
 
 import asyncio
@@ -48,14 +48,14 @@ class Relay:
         return self._robot is not None
 
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Let a robot in only while a trial runs, and one at a time."""
+        """Let a robot in only while an episode runs, and one at a time."""
         given = request.headers.get("Authorization", "")
         key = self._robot_key
         if key and not hmac.compare_digest(given.encode(), f"Api-Key {key}".encode()):
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "Send the arena's key.\n")
         if self._referee.running is None:
             return connection.respond(
-                http.HTTPStatus.SERVICE_UNAVAILABLE, "No trial runs; press begin first.\n"
+                http.HTTPStatus.SERVICE_UNAVAILABLE, "No episode runs; press begin first.\n"
             )
         if self._robot is not None:
             return connection.respond(http.HTTPStatus.CONFLICT, "Another robot is connected.\n")
@@ -88,9 +88,9 @@ class Relay:
             self._robot = None
 
     async def stop(self) -> None:
-        """End the robot's connection: its trial is over."""
+        """End the robot's connection: its episode is over."""
         if self._robot is not None:
-            await self._robot.close(1000, "the trial has ended")
+            await self._robot.close(1000, "the episode has ended")
 
     async def _pass(
         self, robot: ServerConnection, policy: ClientConnection, key: str, said: str, tally: Tally

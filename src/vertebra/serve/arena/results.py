@@ -1,12 +1,12 @@
-"""What an arena has shown: votes for a ranking, and a record of every counted trial."""
+"""What an arena has shown: votes for a ranking, and a record of every counted episode."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vertebra.serve.arena.comparison import Comparison, Episode, state_after, votes
 from vertebra.serve.arena.journal import read_journal
 from vertebra.serve.arena.referee import JOURNAL
-from vertebra.serve.arena.session import Session, Trial, state_after, votes
 from vertebra.spec.record import EpisodeRecord, Timing
 from vertebra.spec.storage import digest, read_jsonl
 from vertebra.spec.task import Outcome
@@ -16,13 +16,13 @@ VOTES, RECORDS = "votes.jsonl", "records.jsonl"
 SPLIT = "arena"
 
 
-def read_sessions(directory: Path) -> tuple[Session, ...]:
-    """The sessions of an arena.
+def read_comparisons(directory: Path) -> tuple[Comparison, ...]:
+    """The comparisons of an arena.
 
     Raises:
         ValueError: When the journal was edited.
     """
-    return state_after(read_journal(directory / JOURNAL)).sessions
+    return state_after(read_journal(directory / JOURNAL)).comparisons
 
 
 def read_votes(directory: Path) -> list[Vote]:
@@ -32,49 +32,49 @@ def read_votes(directory: Path) -> list[Vote]:
         ValueError: When the directory holds neither.
     """
     if (directory / JOURNAL).is_file():
-        return votes(read_sessions(directory))
+        return votes(read_comparisons(directory))
     if (directory / VOTES).is_file():
         rows = read_jsonl(directory / VOTES)
         return [Vote(a=row["a"], b=row["b"], preference=row["preference"]) for row in rows]
     raise ValueError(f"{directory} holds neither {JOURNAL} nor {VOTES}; give an arena's directory.")
 
 
-def session_records(sessions: Sequence[Session], environment: str) -> list[EpisodeRecord]:
-    """A record of every scored trial of the valid sessions.
+def comparison_records(comparisons: Sequence[Comparison], environment: str) -> list[EpisodeRecord]:
+    """A record of every scored episode of the valid comparisons.
 
     A progress of 100 is a success. ``demonstrations`` and ``seed`` are what the policy's server
     says of it, 0 when it says nothing; ``steps`` are the actions that the robot was sent.
 
     Args:
-        sessions: Of one arena.
+        comparisons: Of one arena.
         environment: Name of the robot and its place.
     """
     return [
-        _record(session, trial, environment)
-        for session in sessions
-        if session.valid
-        for trial in session.trials
-        if trial.progress is not None
+        _record(comparison, episode, environment)
+        for comparison in comparisons
+        if comparison.valid
+        for episode in comparison.episodes
+        if episode.progress is not None
     ]
 
 
-def _record(session: Session, trial: Trial, environment: str) -> EpisodeRecord:
-    about = trial.about
-    not_said = session.instruction if trial.swapped else session.other
-    done = trial.progress == 100.0
-    failed = bool(trial.failures) and not trial.chunks
+def _record(comparison: Comparison, episode: Episode, environment: str) -> EpisodeRecord:
+    about = episode.about
+    not_said = comparison.instruction if episode.swapped else comparison.other
+    done = episode.progress == 100.0
+    failed = bool(episode.failures) and not episode.chunks
     return arena_record(
-        arm=session.pair["AB".index(trial.label)],
+        arm=comparison.pair["AB".index(episode.label)],
         environment=environment,
-        session=f"session-{session.number}",
-        said=trial.said,
-        achieved=((trial.said,) if done else ()) + ((not_said,) if trial.other_done else ()),
+        comparison=f"comparison-{comparison.number}",
+        said=episode.said,
+        achieved=((episode.said,) if done else ()) + ((not_said,) if episode.other_done else ()),
         outcome=Outcome.ERROR if failed else Outcome.SUCCESS if done else Outcome.FAILURE,
-        progress=(trial.progress or 0.0) / 100,
-        steps=trial.actions,
+        progress=(episode.progress or 0.0) / 100,
+        steps=episode.actions,
         error="the policy's server failed before the first action" if failed else "",
         about=about,
-        latency_s=trial.latency_s,
+        latency_s=episode.latency_s,
     )
 
 
@@ -82,7 +82,7 @@ def arena_record(
     *,
     arm: str,
     environment: str,
-    session: str,
+    comparison: str,
     said: str,
     achieved: tuple[str, ...],
     outcome: Outcome,
@@ -92,7 +92,7 @@ def arena_record(
     about: Any = None,
     latency_s: tuple[float, ...] = (),
 ) -> EpisodeRecord:
-    """A record of one trial; an instruction is its own task, and a session an initial state."""
+    """A record of one episode; an instruction is its own task, a comparison an initial state."""
     known = dict(about or {})
     return EpisodeRecord(
         pilot=str(known.get("plan", "")),
@@ -103,7 +103,7 @@ def arena_record(
         environment=environment,
         split=SPLIT,
         condition="asked",
-        initial_state=session,
+        initial_state=comparison,
         initial_hash="",
         scene_seed=0,
         task=said,

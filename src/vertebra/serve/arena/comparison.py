@@ -1,8 +1,8 @@
 """What happens in an arena, as a state that follows from its events alone.
 
-A session: an instruction is typed (and perhaps a second one that the same scene allows), only then
-a pair is drawn and called A and B; each acts once for each instruction, from the same scene, and
-gets a progress from 0 to 100; then A and B are compared. Who is A is in the journal and nowhere
+A comparison: an instruction is typed (and perhaps a second one that the same scene allows), only
+then a pair is drawn and called A and B; each acts once for each instruction, from the same scene,
+and gets a progress from 0 to 100; then one is preferred. Who is A is in the journal and nowhere
 else.
 """
 
@@ -34,7 +34,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class Episode:
     """One policy acting once.
 
     Attributes:
@@ -63,7 +63,7 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
+class Comparison:
     """One comparison.
 
     Attributes:
@@ -72,7 +72,7 @@ class Session:
         other: A second instruction that the same scene allows, or empty.
         evaluator: Who types, when they say so.
         pair: Policies called A and B; empty until drawn.
-        trials: In their order.
+        episodes: In their order.
         preference: ``A``, ``B`` or ``tie``, once voted.
         text: What the evaluator wrote.
         valid: Whether it counts; ``None`` until voted or dropped.
@@ -84,7 +84,7 @@ class Session:
     other: str = ""
     evaluator: str = ""
     pair: tuple[str, ...] = ()
-    trials: tuple[Trial, ...] = ()
+    episodes: tuple[Episode, ...] = ()
     preference: Preference | None = None
     text: str = ""
     valid: bool | None = None
@@ -100,21 +100,21 @@ class State:
         policies: Names of all that may be drawn.
         seed: Root of all draws.
         phase: What comes next.
-        trial: Index of the present trial.
-        sessions: All of them; the last one is open unless the phase is idle.
+        episode: Index of the present episode.
+        comparisons: All of them; the last one is open unless the phase is idle.
     """
 
     step: int = 0
     policies: tuple[str, ...] = ()
     seed: int = 0
     phase: Phase = Phase.IDLE
-    trial: int = 0
-    sessions: tuple[Session, ...] = ()
+    episode: int = 0
+    comparisons: tuple[Comparison, ...] = ()
 
     @property
-    def open(self) -> Session:
-        """The session that is going on."""
-        return self.sessions[-1]
+    def open(self) -> Comparison:
+        """The comparison that is going on."""
+        return self.comparisons[-1]
 
 
 def state_after(events: Iterable[Mapping[str, Any]]) -> State:
@@ -125,18 +125,18 @@ def state_after(events: Iterable[Mapping[str, Any]]) -> State:
     return state
 
 
-def votes(sessions: Sequence[Session]) -> list[Vote]:
+def votes(comparisons: Sequence[Comparison]) -> list[Vote]:
     """The valid comparisons."""
     return [
         Vote(a=one.pair[0], b=one.pair[1], preference=one.preference)
-        for one in sessions
+        for one in comparisons
         if one.valid and one.preference is not None
     ]
 
 
 def draw_pair(state: State) -> tuple[str, str]:
     """Whom to compare next: one of the pairs compared least, A and B by the toss of a coin."""
-    counts = Counter(frozenset((vote.a, vote.b)) for vote in votes(state.sessions))
+    counts = Counter(frozenset((vote.a, vote.b)) for vote in votes(state.comparisons))
     pairs = list(combinations(sorted(state.policies), 2))
     least = min(counts[frozenset(pair)] for pair in pairs)
     rng = np.random.default_rng(seed_at(state.seed, "pair", state.open.number))
@@ -163,57 +163,59 @@ def _after(state: State, event: Mapping[str, Any]) -> State:
         case "started":
             names = tuple(sorted({*state.policies, *event["policies"]}))
             seed = event["seed"] if state.step == 0 else state.seed
-            # A trial that ran when the arena ended is begun again.
+            # An episode that ran when the arena ended is begun again.
             phase = Phase.READY if state.phase == Phase.RUNNING else state.phase
             return replace(state, policies=names, seed=seed, phase=phase)
         case "asked":
-            session = Session(
-                number=len(state.sessions),
+            comparison = Comparison(
+                number=len(state.comparisons),
                 instruction=event["instruction"],
                 other=event["other"],
                 evaluator=event["evaluator"],
                 time=event["time"],
             )
-            return replace(state, phase=Phase.ASKED, sessions=(*state.sessions, session))
+            return replace(state, phase=Phase.ASKED, comparisons=(*state.comparisons, comparison))
         case "drawn":
             said = [(state.open.instruction, False)]
             said += [(state.open.other, True)] if state.open.other else []
-            trials = tuple(
-                Trial(label=label, said=words, swapped=swapped)
+            episodes = tuple(
+                Episode(label=label, said=words, swapped=swapped)
                 for words, swapped in said
                 for label in ("A", "B")
             )
-            changed = _with(state, pair=(event["a"], event["b"]), trials=trials)
-            return replace(changed, phase=Phase.READY, trial=0)
+            changed = _with(state, pair=(event["a"], event["b"]), episodes=episodes)
+            return replace(changed, phase=Phase.READY, episode=0)
         case "begun":
             return replace(state, phase=Phase.RUNNING)
         case "repeated":
             return replace(state, phase=Phase.READY)
         case "ended":
             told = {name: event[name] for name in ("chunks", "actions", "failures", "about")}
-            changed = _with_trial(state, **told, latency_s=tuple(event["latency_s"]))
+            changed = _with_episode(state, **told, latency_s=tuple(event["latency_s"]))
             return replace(changed, phase=Phase.SCORING)
         case "scored":
-            changed = _with_trial(state, progress=event["progress"], other_done=event["other_done"])
-            last = state.trial + 1 == len(state.open.trials)
+            changed = _with_episode(
+                state, progress=event["progress"], other_done=event["other_done"]
+            )
+            last = state.episode + 1 == len(state.open.episodes)
             phase = Phase.VOTING if last else Phase.READY
-            return replace(changed, phase=phase, trial=state.trial + (not last))
+            return replace(changed, phase=phase, episode=state.episode + (not last))
         case "voted":
             told = {name: event[name] for name in ("preference", "text", "valid")}
-            return replace(_with(state, **told), phase=Phase.IDLE, trial=0)
+            return replace(_with(state, **told), phase=Phase.IDLE, episode=0)
         case "dropped":
             return replace(
-                _with(state, valid=False, text=event["reason"]), phase=Phase.IDLE, trial=0
+                _with(state, valid=False, text=event["reason"]), phase=Phase.IDLE, episode=0
             )
         case unknown:
             raise ValueError(f"The journal holds an event of the unknown kind {unknown!r}.")
 
 
 def _with(state: State, **changes: Any) -> State:
-    return replace(state, sessions=(*state.sessions[:-1], replace(state.open, **changes)))
+    return replace(state, comparisons=(*state.comparisons[:-1], replace(state.open, **changes)))
 
 
-def _with_trial(state: State, **changes: Any) -> State:
-    trials = list(state.open.trials)
-    trials[state.trial] = replace(trials[state.trial], **changes)
-    return _with(state, trials=tuple(trials))
+def _with_episode(state: State, **changes: Any) -> State:
+    episodes = list(state.open.episodes)
+    episodes[state.episode] = replace(episodes[state.episode], **changes)
+    return _with(state, episodes=tuple(episodes))
