@@ -1,12 +1,14 @@
 """What can be said on the command line. Every class is one command."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from vertebra.cli.arguments_plan import Plan
 from vertebra.cli.arguments_robot import Arena, Client, ServeCommand
+from vertebra.spec.criteria import Criteria
 
 Flag = tyro.conf.FlagCreatePairsOff
 
@@ -49,6 +51,8 @@ class PilotCommand:
     """Processes side by side; one a core by default."""
     out: Path = Path("runs/pilot")
     """Directory of the pilot; data and frames that pilots share lie beside it."""
+    criteria: Criteria = field(default_factory=Criteria)
+    """What the verdict is judged by; locked before anything runs."""
     dry_run: Flag[bool] = False
     """Print the grid, samples, seconds, memory and disk, and stop."""
     json: Flag[bool] = False
@@ -240,6 +244,7 @@ class Audit:
 
 Command = (
     Annotated[PilotCommand, tyro.conf.subcommand("pilot")]
+    | Annotated[Plan, tyro.conf.subcommand("plan")]
     | Annotated[JobCommand, tyro.conf.subcommand("job")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[RecipesCommand, tyro.conf.subcommand("recipes")]

@@ -9,7 +9,18 @@ from typing import Any
 import tyro
 
 from vertebra import __version__
-from vertebra.cli import arena, arguments, arguments_robot, audit, client, data, reading, serve
+from vertebra.cli import (
+    arena,
+    arguments,
+    arguments_plan,
+    arguments_robot,
+    audit,
+    client,
+    data,
+    plan,
+    reading,
+    serve,
+)
 from vertebra.cli.cite import cite
 from vertebra.cli.pilot import carry_out_job, run_pilot_command
 from vertebra.spec.errors import MissingExtra
@@ -23,6 +34,8 @@ USER_ERRORS = (ValueError, MissingExtra, FileNotFoundError, NotADirectoryError, 
 
 _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.PilotCommand: run_pilot_command,
+    arguments_plan.PlanPilotCommand: plan.pilot,
+    arguments_plan.PlanChangeCommand: plan.change,
     arguments.JobCommand: lambda command: carry_out_job(command, STARTED),
     arguments.DataMakeCommand: data.make,
     arguments.DataInfoCommand: data.info,
@@ -42,6 +55,12 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments_robot.ArenaRecordsCommand: arena.records,
     arguments_robot.ArenaImportCommand: arena.import_roboarena,
 }
+
+
+_GROUPS = (
+    *(arguments.Data, arguments.Audit, arguments_plan.Plan),
+    *(arguments_robot.Client, arguments_robot.Arena),
+)
 
 
 def main(words: list[str] | None = None) -> None:
@@ -67,9 +86,7 @@ def run(words: list[str]) -> int:
         args=words,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
-    if isinstance(
-        command, arguments.Data | arguments.Audit | arguments_robot.Client | arguments_robot.Arena
-    ):
+    if isinstance(command, _GROUPS):
         command = command.command
     try:
         return _COMMANDS[type(command)](command)
