@@ -28,6 +28,7 @@ COMMANDS = (
     "audit",
     "audit report",
     "audit checkpoint",
+    "audit policy",
     "serve",
     "client",
     "client record",

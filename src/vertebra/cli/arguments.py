@@ -228,16 +228,40 @@ class AuditCheckpointCommand:
     """Print JSON."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditPolicyCommand:
+    """Ask a served policy whether it listens, looks at its cameras, and keeps its word.
+
+    One observation is asked repeatedly, as it is and with one thing changed. Nothing is executed.
+    Exit code 1 when something was found.
+    """
+
+    server: str
+    """Address of any server that speaks openpi's wire, like ws://robot-host:8000."""
+    observation: Path | None = None
+    """Recorded observation (.npz, arrays under the keys that the robot sends); made up of noise
+    by default, for servers that say what they need."""
+    instructions: tuple[str, ...] = ()
+    """Texts that fit the scene; the first replaces that of the observation."""
+    repeats: int = 6
+    """Answers to every variation."""
+    api_key_file: Path | None = None
+    """File with the key that the server wants; VERTEBRA_API_KEY is read too."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
 AuditCommand = Annotated[
     Annotated[AuditReportCommand, tyro.conf.subcommand("report")]
-    | Annotated[AuditCheckpointCommand, tyro.conf.subcommand("checkpoint")],
+    | Annotated[AuditCheckpointCommand, tyro.conf.subcommand("checkpoint")]
+    | Annotated[AuditPolicyCommand, tyro.conf.subcommand("policy")],
     tyro.conf.subcommand("audit"),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """Check a run against its own records, or a checkpoint from elsewhere."""
+    """Check a run's report, a checkpoint from elsewhere, or a served policy."""
 
     command: AuditCommand
 

@@ -48,6 +48,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.VerdictCommand: reading.verdict,
     arguments.AuditReportCommand: audit.report,
     arguments.AuditCheckpointCommand: audit.checkpoint,
+    arguments.AuditPolicyCommand: audit.policy,
     arguments_robot.ServeCommand: serve.serve,
     arguments_robot.ClientRecordCommand: client.record,
     arguments_robot.ArenaRunCommand: arena.run,
