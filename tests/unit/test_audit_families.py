@@ -24,6 +24,7 @@ EXPECTED = {
     "policy_lerobot_pi05": ("VLA", "pi0.5"),
     "policy_lerobot_pi0_fast": ("VLA", "pi0-FAST"),
     "policy_lerobot_smolvla": ("VLA", "SmolVLA"),
+    "policy_openvla": ("VLA", "OpenVLA"),
     "policy_gr00t_n1_5": ("VLA", "GR00T N1.5"),
     "policy_gr00t_n1_6": ("VLA", "GR00T N1.6"),
     "policy_gr00t_n1_7": ("VLA", "GR00T N1.7"),
@@ -79,6 +80,8 @@ EXPECTED = {
     # Not among the kinds that the audit was written for.
     "diffusers_unet2d": ("cannot tell", ""),
 }
+TOLD_BY_CONFIGURATION = ("policy_lerobot_pi0_fast", "policy_openvla")
+"""Actions are tokens of the language model: the weights are those of the VLM."""
 POLICIES = [name for name, (family, _) in EXPECTED.items() if family in ("VLA", "WAM", "hybrid")]
 
 
@@ -122,7 +125,7 @@ def test_a_prefix_changes_nothing(name, prefix, tmp_path):
 @pytest.mark.parametrize("name", POLICIES)
 def test_without_its_configuration_weights_decide_or_nothing_does(name, tmp_path):
     found = audit_checkpoint(write_checkpoint(tmp_path, recorded(name).tensors))
-    wanted = "neither" if name == "policy_lerobot_pi0_fast" else EXPECTED[name][0]
+    wanted = "neither" if name in TOLD_BY_CONFIGURATION else EXPECTED[name][0]
     assert found.family == wanted
 
 
@@ -135,7 +138,7 @@ def test_a_policy_in_shards_is_the_same_policy(name, tmp_path):
         assert audit_checkpoint(path).family == EXPECTED[name][0]
 
 
-@pytest.mark.parametrize("name", [name for name in POLICIES if name != "policy_lerobot_pi0_fast"])
+@pytest.mark.parametrize("name", [n for n in POLICIES if n not in TOLD_BY_CONFIGURATION])
 def test_each_mark_of_a_policy_is_needed(name, tmp_path):
     tensors = recorded(name).tensors
     audit = audit_checkpoint(write_checkpoint(tmp_path / "whole", tensors))
@@ -173,6 +176,17 @@ def test_a_download_of_wan_is_a_backbone_with_its_parts(tmp_path):
     found = audit_checkpoint(tmp_path)
     assert found.family == "neither"
     assert found.headline.startswith("Backbone only: Wan (video model)")
+
+
+def test_openvla_with_a_head_in_a_file_of_its_own(tmp_path):
+    write_recorded(tmp_path, "policy_openvla")
+    head = {"module.model.fc1.weight": [8, 16], "module.model.fc2.weight": [7, 8]}
+    head |= {f"module.model.layer_norm{i}.weight": [8] for i in (1, 2)}
+    head |= {"module.model.mlp_resnet_blocks.0.ffn.1.weight": [8, 8]}
+    write_safetensors(tmp_path / "action_head--150000_checkpoint.safetensors", head)
+    found = audit_checkpoint(tmp_path)
+    assert found.family == "VLA"
+    assert "action head of OpenVLA-OFT" in found.headline
 
 
 def test_two_policies_in_one_folder_are_not_judged_as_one(tmp_path):

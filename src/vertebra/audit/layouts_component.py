@@ -87,6 +87,18 @@ COMPONENTS: tuple[Layout, ...] = (
         DIFFUSERS,
     ),
     component(
+        "action head of OpenVLA-OFT",
+        (
+            "mlp_resnet_blocks.#.ffn.#.weight",
+            "layer_norm1.weight",
+            "layer_norm2.weight",
+            "fc2.weight",
+        ),
+        "{layer_norm1|layer_norm2|fc1|fc2|mlp_resnet_blocks.#.ffn.#}.{weight|bias}",
+        (),
+        "github moojink/openvla-oft@213c5ff, action_heads.py",
+    ),
+    component(
         "T5 text encoder",
         ("shared.weight", "encoder.block.#.layer.#.SelfAttention.q.weight"),
         "shared.weight|encoder.{embed_tokens.weight|final_layer_norm.weight|block.#.layer.#.*}",

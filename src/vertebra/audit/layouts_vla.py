@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from vertebra.audit.layout import Family, Layout, Measure, Section
 from vertebra.audit.layouts_groot import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7
-from vertebra.audit.layouts_vlm import GEMMA_TERMS, PALIGEMMA
+from vertebra.audit.layouts_vlm import GEMMA_TERMS, PALIGEMMA, PRISMATIC
 from vertebra.audit.names import ADAPTIVE_DECODER, DECODER, SIGLIP
 
 PI_VLM = "paligemma_with_expert.paligemma.{model.|}"
@@ -204,7 +204,21 @@ SMOLVLA = Layout(
     licence="Apache-2.0 (HuggingFaceTB, LeRobot)",
     source="github huggingface/lerobot@7427f318",
 )
+OPENVLA = replace(
+    PRISMATIC,
+    name="OpenVLA (and OpenVLA-OFT)",
+    kind="policy",
+    family=Family.VLA,
+    words=("openvla", "OpenVLAForActionPrediction"),
+    needs="configuration",
+    couples="actions are tokens of the language model; OFT reads its hidden states by a small head "
+    "in a file of its own (action_head--*.pt)",
+    conventions=(
+        ("normalisation", "quantiles 1 % and 99 % to [-1, 1], under the key of the data set"),
+        ("images", "a centre crop of 90 % if it was trained with random crops"),
+    ),
+)
 VLA_POLICIES: tuple[Layout, ...] = (
-    *(PI0, PI0_MODULE, PI05, PI0_FAST, SMOLVLA),
+    *(PI0, PI0_MODULE, PI05, PI0_FAST, SMOLVLA, OPENVLA),
     *(GROOT_N1_5, GROOT_N1_6, GROOT_N1_7),
 )

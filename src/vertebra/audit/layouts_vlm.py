@@ -132,4 +132,25 @@ QWEN_3_VL = Layout(
     licence="Apache-2.0 (Qwen); Cosmos-Reason 2 has NVIDIA's open model licence",
     source=TRANSFORMERS,
 )
-VLMS: tuple[Layout, ...] = (PALIGEMMA, GEMMA3, SMOLVLM, QWEN_2_5_VL, QWEN_3_VL)
+PRISMATIC = Layout(
+    name="Prismatic VLM",
+    kind="backbone",
+    family=Family.NEITHER,
+    backbone="Prismatic (DINOv2, SigLIP and Llama 2; VLM)",
+    marks=(
+        "vision_backbone.featurizer.blocks.#.attn.qkv.weight",
+        "projector.fc2.weight",
+        "language_model.model.layers.#.self_attn.q_proj.weight",
+    ),
+    sections=(
+        Section(part="vision encoder", names="vision_backbone.{featurizer|fused_featurizer}.*"),
+        Section(part="projector", names="projector.fc{1|2|3}.{weight|bias}"),
+        Section(part="language model", names="language_model." + DECODER),
+        Section(part="language model", names="language_model.lm_head.weight"),
+    ),
+    layers="language_model.model.layers.#.self_attn.q_proj.weight",
+    words=("prismatic", "PrismaticForConditionalGeneration"),
+    licence="Llama 2 Community License for the language model",
+    source="github moojink/openvla-oft@213c5ff, modeling_prismatic.py",
+)
+VLMS: tuple[Layout, ...] = (PALIGEMMA, GEMMA3, SMOLVLM, QWEN_2_5_VL, QWEN_3_VL, PRISMATIC)
