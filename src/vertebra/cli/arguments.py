@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from vertebra.cli.arguments_again import ProfileCommand, RealtimeCommand, RobustnessCommand
 from vertebra.cli.arguments_plan import Plan
 from vertebra.cli.arguments_robot import Arena, Client, ServeCommand
 from vertebra.spec.criteria import Criteria
@@ -275,6 +276,9 @@ Command = (
     | Annotated[CiteCommand, tyro.conf.subcommand("cite")]
     | Annotated[ReportCommand, tyro.conf.subcommand("report")]
     | Annotated[VerdictCommand, tyro.conf.subcommand("verdict")]
+    | Annotated[ProfileCommand, tyro.conf.subcommand("profile")]
+    | Annotated[RealtimeCommand, tyro.conf.subcommand("realtime")]
+    | Annotated[RobustnessCommand, tyro.conf.subcommand("robustness")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
     | Annotated[ServeCommand, tyro.conf.subcommand("serve")]
     | Annotated[Client, tyro.conf.subcommand("client")]

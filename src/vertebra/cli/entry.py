@@ -10,8 +10,10 @@ import tyro
 
 from vertebra import __version__
 from vertebra.cli import (
+    again,
     arena,
     arguments,
+    arguments_again,
     arguments_plan,
     arguments_robot,
     audit,
@@ -46,6 +48,9 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.CiteCommand: cite,
     arguments.ReportCommand: reading.report,
     arguments.VerdictCommand: reading.verdict,
+    arguments_again.ProfileCommand: again.profile,
+    arguments_again.RealtimeCommand: again.realtime,
+    arguments_again.RobustnessCommand: again.robustness,
     arguments.AuditReportCommand: audit.report,
     arguments.AuditCheckpointCommand: audit.checkpoint,
     arguments.AuditPolicyCommand: audit.policy,

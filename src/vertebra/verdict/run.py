@@ -9,6 +9,7 @@ Layout read here::
     OUT/jobs/<id>/failed.json            only while a job has failed
     OUT/reference/records.jsonl          episodes of "demonstrator" and "random" (optional)
     OUT/latency.json                     arm -> stage -> seconds (optional, written at the end)
+    OUT/again/<kind>/<label>/<id>/       the same policies under other conditions (optional)
     OUT/criteria_changed.json            criteria changed after locking (optional)
 """
 
@@ -20,6 +21,7 @@ from typing import Any
 from vertebra.spec.criteria import Criteria, criteria_changes, criteria_from_plain
 from vertebra.spec.record import EpisodeRecord, record_from_plain
 from vertebra.spec.storage import read_json, read_jsonl, to_plain, write_json
+from vertebra.verdict.again_read import AgainJob, read_again
 
 PLAN_VERSION = 1
 RESULT_VERSION = 1
@@ -130,6 +132,7 @@ class Run:
         references: Episodes of the reference policies.
         latency: Arm name to stage to seconds of each measured chunk.
         changes: Every criterion that was changed after locking, in words.
+        again: What was evaluated again under other conditions.
     """
 
     plan: Plan
@@ -140,6 +143,7 @@ class Run:
         default_factory=dict[str, Mapping[str, tuple[float, ...]]]
     )
     changes: tuple[str, ...] = ()
+    again: tuple[AgainJob, ...] = ()
 
 
 def plan_from_plain(plain: Mapping[str, Any]) -> Plan:
@@ -253,6 +257,7 @@ def read_run(directory: Path) -> Run:
         failures=_read_failures(directory),
         references=_read_records(directory / "reference" / "records.jsonl"),
         latency=_read_latency(directory / "latency.json"),
+        again=read_again(directory, plan.hash),
         changes=changes,
     )
 

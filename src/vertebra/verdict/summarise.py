@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vertebra.stats.crossed import rate
+from vertebra.verdict.again import again
 from vertebra.verdict.compare import comparisons, records_of
 from vertebra.verdict.cost import cost, has_episodes, latencies, price
 from vertebra.verdict.factors import effects
@@ -77,6 +78,7 @@ def summarise(run: Run) -> Summary:
         speeds=speeds,
         effects=effects(run),
         language=languages(run),
+        again=again(run.again, [record for job in run.jobs for record in job.records]),
     )
 
 

@@ -12,6 +12,7 @@ from vertebra.spec.criteria import Criteria
 from vertebra.spec.storage import to_plain
 from vertebra.stats.interval import Estimate
 from vertebra.stats.scaling import Crossing
+from vertebra.verdict.again_read import Again
 from vertebra.verdict.hearing import Language
 
 SUMMARY_VERSION = 2
@@ -404,6 +405,7 @@ class Summary:
         speeds: Whether it keeps the latency limit, one a sighted arm; empty without a limit.
         effects: What parts of the recipes do.
         language: What words do, one an arm and number of demonstrations with swapped rollouts.
+        again: The same policies under other conditions, beside themselves as planned.
     """
 
     version: int = SUMMARY_VERSION
@@ -428,6 +430,7 @@ class Summary:
     speeds: tuple[Speed, ...]
     effects: tuple[Effect, ...]
     language: tuple[Language, ...]
+    again: tuple[Again, ...]
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values."""
