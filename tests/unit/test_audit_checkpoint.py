@@ -7,9 +7,13 @@ from html.parser import HTMLParser
 import pytest
 
 from fakes.checkpoint_files import recorded, write_checkpoint, write_recorded, write_safetensors
+from fakes.serving import droid_policy
 from vertebra.audit.checkpoint import audit_checkpoint
 from vertebra.audit.checkpoint_page import checkpoint_page, scaled
 from vertebra.cli.entry import run
+from vertebra.policy.checkpoint import save_policy
+from vertebra.recipes.fast_wam import FAST_WAM
+from vertebra.recipes.pi0 import PI0 as PI0_RECIPE
 
 PI0 = recorded("policy_lerobot_pi0")
 
@@ -158,3 +162,35 @@ def test_command_ends_in_one_when_nothing_can_be_told(tmp_path, capsys):
     assert run(["audit", "checkpoint", str(tmp_path)]) == 1
     assert re.match("cannot tell: ", capsys.readouterr().out)
     assert run(["audit", "checkpoint", str(tmp_path / "absent")]) == 2
+
+
+@pytest.mark.parametrize(("recipe", "family"), [(PI0_RECIPE, "VLA"), (FAST_WAM, "WAM")])
+def test_a_policy_of_ours_is_told_by_its_manifest(recipe, family, tmp_path):
+    save_policy(tmp_path, droid_policy(recipe), {})
+    found = audit_checkpoint(tmp_path)
+    assert found.family == family
+    assert recipe.name in found.headline
+    assert "the action sees" in found.couples
+    assert {"action expert"} < {part.part for part in found.parts}
+    assert sum(part.parameters for part in found.parts) == found.parameters
+    assert ("actions: gripper", "close_positive") in {(f.label, f.value) for f in found.facts}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m: m["tensors"].popitem(), "is not in the manifest"),
+        (lambda m: m["tensors"].update(extra=[3]), "'extra' is missing in the weights"),
+        (lambda m: m["tensors"].update(dict.fromkeys(m["tensors"], (1, 2, 3))), "has shape"),
+        (lambda m: m.update(recipe={"name": "other"}), "recipe in manifest.json cannot be read"),
+        (lambda m: m.update(recipe=7), "recipe in manifest.json cannot be read"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_weights_tells_nothing(change, words, tmp_path):
+    save_policy(tmp_path, droid_policy(FAST_WAM), {})
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    change(manifest)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    found = audit_checkpoint(tmp_path)
+    assert found.family == "cannot tell"
+    assert words in found.headline
