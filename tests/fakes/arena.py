@@ -65,7 +65,9 @@ def arena(
         found.append(Desk(page, robot, settings.key))
         ready.set()
 
-    thread = threading.Thread(target=lambda: asyncio.run(server.run(tell)), daemon=True)
+    thread = threading.Thread(
+        target=lambda: asyncio.run(server.run(tell, signals=False)), daemon=True
+    )
     thread.start()
     try:
         assert ready.wait(60)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from pathlib import Path
 
 from vertebra.cli.arguments_robot import (
     ArenaImportCommand,
@@ -15,7 +16,7 @@ from vertebra.cli.serve import LOOPBACK, read_key
 from vertebra.serve.arena.dump import import_dump
 from vertebra.serve.arena.referee import Referee
 from vertebra.serve.arena.results import RECORDS, comparison_records, read_comparisons, read_votes
-from vertebra.spec.storage import write_jsonl
+from vertebra.spec.storage import write_bytes, write_jsonl
 from vertebra.stats.bradley_terry import Ranking, rank
 
 SHOWN = 20
@@ -30,7 +31,7 @@ def run(command: ArenaRunCommand) -> int:
         host=command.host,
         page_port=command.page_port,
         robot_port=command.robot_port,
-        key="" if command.host in LOOPBACK else secrets.token_urlsafe(12),
+        key="" if command.host in LOOPBACK else _key(command.out),
         policy_key=read_key(command.api_key_file),
     )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -82,6 +83,15 @@ def import_roboarena(command: ArenaImportCommand) -> int:
         write_out(f"... and {len(found.problems) - SHOWN} more (all of them with --json)")
     write_out(f"{command.out}: {counts['votes']} votes, {counts['episodes']} episodes")
     return 1 if found.problems else 0
+
+
+def _key(directory: Path) -> str:
+    """The key of an arena that others can reach; made once, so that it holds when it goes on."""
+    path = directory / "key.txt"
+    if not path.is_file():
+        write_bytes(path, (secrets.token_urlsafe(12) + "\n").encode())
+        path.chmod(0o600)
+    return path.read_text().strip()
 
 
 def _policies(words: tuple[str, ...]) -> dict[str, str]:

@@ -2,7 +2,9 @@
 
 import asyncio
 import hmac
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -162,6 +164,14 @@ def make_app(referee: Referee, relay: Relay, key: str = "") -> FastAPI:
     return app
 
 
+class _Page(uvicorn.Server):
+    """A web server that leaves signals to the arena."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 class ArenaServer:
     """The page and the robot's relay, in one event loop.
 
@@ -175,18 +185,22 @@ class ArenaServer:
         self._relay = Relay(referee, robot_key=config.key, policy_key=config.policy_key)
         app = make_app(referee, self._relay, config.key)
         self._settings = uvicorn.Config(app, config.host, config.page_port, log_level="warning")
-        self._page = uvicorn.Server(self._settings)
+        self._page = _Page(self._settings)
 
-    async def run(self, ready: Callable[[str, str], None]) -> None:
-        """Serve until told to end (SIGTERM and Ctrl-C do so in the main thread).
+    async def run(self, ready: Callable[[str, str], None], *, signals: bool = True) -> None:
+        """Serve until told to end.
 
         Args:
             ready: Called with the page's and the robot's address once both are reachable.
+            signals: Whether SIGTERM and SIGINT end it.
 
         Raises:
             OSError: When an address cannot be had.
         """
         config = self._config
+        if signals:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, self.end)
         with self._settings.bind_socket() as listening:
             async with serve(
                 self._relay.converse,

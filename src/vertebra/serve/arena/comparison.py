@@ -117,9 +117,11 @@ class State:
         return self.comparisons[-1]
 
 
-def state_after(events: Iterable[Mapping[str, Any]]) -> State:
-    """The state that a journal has come to."""
-    state = State()
+EMPTY = State()
+
+
+def state_after(events: Iterable[Mapping[str, Any]], state: State = EMPTY) -> State:
+    """The state that events lead to, from that of an arena in which nothing has happened."""
     for event in events:
         state = replace(_after(state, event), step=state.step + 1)
     return state

@@ -64,6 +64,7 @@ class Referee:
         drawn = secrets.randbits(62) if seed is None else seed
         self._journal.append("started", policies=self.addresses, seed=drawn)
         self.state = state_after(self._journal.events)
+        self._needed = pairs_still_needed(self.state)
         if self.state.phase == Phase.ASKED:  # it ended between the instruction and the draw
             self._draw()
 
@@ -165,7 +166,7 @@ class Referee:
             "phase": state.phase.value,
             "policies": len(state.policies),
             "votes": len(counted),
-            "needed": pairs_still_needed(state),
+            "needed": self._needed,
         }
         if state.phase in (Phase.IDLE, Phase.ASKED):
             return seen
@@ -193,8 +194,9 @@ class Referee:
         self._write("drawn", a=a, b=b)
 
     def _write(self, kind: str, **fields: Any) -> None:
-        self._journal.append(kind, **fields)
-        self.state = state_after(self._journal.events)
+        self.state = state_after([self._journal.append(kind, **fields)], self.state)
+        if kind == "voted":
+            self._needed = pairs_still_needed(self.state)
 
 
 def pairs_still_needed(state: State) -> int | None:
