@@ -8,6 +8,7 @@ import pytest
 
 from fakes.checkpoint_files import recorded, write_checkpoint, write_recorded, write_safetensors
 from fakes.serving import droid_policy
+from house.interpreter import not_in_base, run_without
 from vertebra.audit.checkpoint import audit_checkpoint
 from vertebra.audit.checkpoint_page import checkpoint_page, scaled
 from vertebra.cli.entry import run
@@ -194,3 +195,13 @@ def test_a_manifest_that_does_not_fit_its_weights_tells_nothing(change, words, t
     found = audit_checkpoint(tmp_path)
     assert found.family == "cannot tell"
     assert words in found.headline
+
+
+def test_a_base_install_tells_the_family_and_says_what_the_page_needs(pi0):
+    asked = ["audit", "checkpoint", str(pi0)]
+    code = f"from vertebra.cli.entry import run\nassert run({asked!r}) == 0\n"
+    code += f"assert run({[*asked, '--html', str(pi0 / 'page.html')]!r}) == 2\n"
+    done = run_without(not_in_base(), code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("VLA: ")
+    assert "pip install 'vertebra[report]'" in done.stderr
