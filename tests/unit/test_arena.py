@@ -23,7 +23,13 @@ from vertebra.recipes.pi0 import PI0
 from vertebra.serve.arena.comparison import Phase, state_after
 from vertebra.serve.arena.journal import Journal, read_journal
 from vertebra.serve.arena.referee import JOURNAL, Referee
-from vertebra.serve.arena.results import comparison_records, read_comparisons, read_votes
+from vertebra.serve.arena.results import (
+    comparison_records,
+    listening,
+    read_comparisons,
+    read_votes,
+)
+from vertebra.serve.client import ServedPolicy, ServerError
 from vertebra.serve.dialect import openpi_dialect, roboarena_dialect
 from vertebra.spec.record import record_from_plain
 from vertebra.spec.storage import read_jsonl
@@ -88,6 +94,8 @@ def test_a_comparison_is_asked_before_it_is_drawn_and_scored_before_it_is_voted(
     (vote,) = read_votes(tmp_path)
     (comparison,) = read_comparisons(tmp_path)
     assert (vote.a, vote.b, vote.preference) == (*comparison.pair, "B")
+    told = {one.policy: (one.episodes, one.done, one.other_done) for one in listening([comparison])}
+    assert told == {comparison.pair[0]: (2, 0, 1), comparison.pair[1]: (2, 1, 0)}
     records = comparison_records([comparison], "bench")
     assert [row.arm for row in records] == [*comparison.pair, *comparison.pair]
     assert [row.outcome for row in records] == [
@@ -270,6 +278,31 @@ def test_the_relay_says_the_typed_instruction(tmp_path: Path) -> None:
     assert best > 0.95
 
 
+def test_a_robot_with_our_client_acts_until_it_is_stopped(tmp_path: Path) -> None:
+    plane, state = Plane(), make_state("arena", 0)
+    with two_served() as policies, arena(tmp_path, policies) as desk:
+        desk.do("ask", instruction="go to red")
+        for label in "AB":
+            assert desk.do("begin")["label"] == label
+            policy = ServedPolicy(desk.robot)
+            assert policy.about == {}
+            session = policy.start(0)
+            seen = plane.begin(state, state.tasks[1], 0)
+            for _ in range(8):
+                session, act = policy.act(session, seen)
+                for action in act.chunk[: policy.execute]:
+                    plane.apply(action)
+                seen = plane.observe()
+            assert plane.judge().progress["reach/red"] > 0.9
+            desk.do("end")
+            with pytest.raises(ServerError, match="the episode has ended"):
+                policy.act(session, seen)
+            with pytest.raises(ServerError, match="503"):
+                policy.start(0)
+            desk.do("score", progress=100)
+        assert desk.get("api/state")["phase"] == "voting"
+
+
 def test_a_failing_policy_is_not_named_and_its_episode_can_be_repeated(tmp_path: Path) -> None:
     failing = Seeker(fails=("red",))
     with served("sassafras", failing) as one, served("tamarind", failing) as two:
@@ -393,6 +426,7 @@ def test_rank_and_records_on_the_command_line(tmp_path: Path, capsys: Any) -> No
     referee.ask("lift")
     winner = "pear"
     referee.drop("")
+    carry_out(referee, "A", other="push it")
     for number in range(12):
         referee.ask("lift the box")
         while referee.state.phase == Phase.READY:
@@ -405,18 +439,21 @@ def test_rank_and_records_on_the_command_line(tmp_path: Path, capsys: Any) -> No
     referee.close()
     assert run(["arena", "rank", str(tmp_path), "--json"]) == 0
     ranking = json.loads(capsys.readouterr().out)
-    assert ranking["votes"] == 15
+    assert ranking["votes"] == 16
+    assert [row["episodes"] for row in ranking["listening"]] == [2, 2]
     assert sum(place["points"] for place in ranking["ranks"]) == pytest.approx(3000)
     assert run(["arena", "rank", str(tmp_path)]) == 0
     told = capsys.readouterr().out
-    assert "15 votes, intervals 95 %" in told
+    assert "16 votes, intervals 95 %" in told
+    assert "quince, told one of two things: did it in 0 of 2 episodes, did the other in 0" in told
     assert "pear - quince" in told or "quince - pear" in told
     assert run(["arena", "records", str(tmp_path), "--robot", "bench"]) == 0
     rows = [record_from_plain(row) for row in read_jsonl(tmp_path / "records.jsonl")]
-    assert len(rows) == 30
+    assert len(rows) == 34
     assert {row.environment for row in rows} == {"bench"}
-    assert run(["arena", "rank", str(tmp_path / "nothing")]) == 2
-    assert "give an arena's directory" in capsys.readouterr().err
+    for verb in ("rank", "records"):
+        assert run(["arena", verb, str(tmp_path / "nothing")]) == 2
+        assert "give an arena's directory" in capsys.readouterr().err
     words = ["arena", "run", str(tmp_path), "--policies", "a=http://x", "b=ws://y:1", "b=ws://z:1"]
     assert run(words) == 2
     told = capsys.readouterr().err

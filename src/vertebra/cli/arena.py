@@ -14,8 +14,14 @@ from vertebra.cli.arguments_robot import (
 from vertebra.cli.reading import write_out, write_out_json
 from vertebra.cli.serve import LOOPBACK, read_key
 from vertebra.serve.arena.dump import import_dump
-from vertebra.serve.arena.referee import Referee
-from vertebra.serve.arena.results import RECORDS, comparison_records, read_comparisons, read_votes
+from vertebra.serve.arena.referee import JOURNAL, Referee
+from vertebra.serve.arena.results import (
+    RECORDS,
+    comparison_records,
+    listening,
+    read_comparisons,
+    read_votes,
+)
 from vertebra.spec.storage import write_bytes, write_jsonl
 from vertebra.stats.bradley_terry import Ranking, rank
 
@@ -53,17 +59,25 @@ def run(command: ArenaRunCommand) -> int:
 
 
 def show_ranking(command: ArenaRankCommand) -> int:
-    """Print ranks, gaps and the pairs still needed."""
+    """Print ranks, gaps, the pairs still needed, and who did what it was told."""
     ranking = rank(read_votes(command.arena))
+    heard = listening(read_comparisons(command.arena))
     if command.json:
-        write_out_json(ranking)
+        write_out_json({**vars(ranking), "listening": heard})
         return 0
     _say(ranking)
+    for one in heard:
+        write_out(
+            f"{one.policy}, told one of two things: did it in {one.done} of {one.episodes} "
+            f"episodes, did the other in {one.other_done}"
+        )
     return 0
 
 
 def records(command: ArenaRecordsCommand) -> int:
     """Write ``records.jsonl`` beside the journal."""
+    if not (command.arena / JOURNAL).is_file():
+        raise ValueError(f"{command.arena} holds no {JOURNAL}; give an arena's directory.")
     found = comparison_records(read_comparisons(command.arena), command.robot)
     write_jsonl(command.arena / RECORDS, found)
     write_out(f"{command.arena / RECORDS}: {len(found)} episodes")

@@ -1,6 +1,7 @@
 """What an arena has shown: votes for a ranking, and a record of every counted episode."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,31 @@ VOTES, RECORDS = "votes.jsonl", "records.jsonl"
 SPLIT = "arena"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """What a policy did where one scene allowed two instructions.
+
+    Attributes:
+        policy: Its name.
+        episodes: Episodes, half of them under each instruction.
+        done: Those in which it did what it was told.
+        other_done: Those in which it did what the other instruction asks for.
+    """
+
+    policy: str
+    episodes: int
+    done: int
+    other_done: int
+
+
 def read_comparisons(directory: Path) -> tuple[Comparison, ...]:
-    """The comparisons of an arena.
+    """The comparisons of an arena; none where there is no journal.
 
     Raises:
         ValueError: When the journal was edited.
     """
+    if not (directory / JOURNAL).is_file():
+        return ()
     return state_after(read_journal(directory / JOURNAL)).comparisons
 
 
@@ -37,6 +57,25 @@ def read_votes(directory: Path) -> list[Vote]:
         rows = read_jsonl(directory / VOTES)
         return [Vote(a=row["a"], b=row["b"], preference=row["preference"]) for row in rows]
     raise ValueError(f"{directory} holds neither {JOURNAL} nor {VOTES}; give an arena's directory.")
+
+
+def listening(comparisons: Sequence[Comparison]) -> tuple[Listening, ...]:
+    """How each policy took its words, in valid comparisons whose scene allowed two instructions."""
+    found: dict[str, list[Episode]] = {}
+    for comparison in comparisons:
+        if comparison.valid and comparison.other:
+            for episode in comparison.episodes:
+                arm = comparison.pair["AB".index(episode.label)]
+                found.setdefault(arm, []).append(episode)
+    return tuple(
+        Listening(
+            policy=arm,
+            episodes=len(rows),
+            done=sum(row.progress == 100.0 for row in rows),
+            other_done=sum(row.other_done for row in rows),
+        )
+        for arm, rows in sorted(found.items())
+    )
 
 
 def comparison_records(comparisons: Sequence[Comparison], environment: str) -> list[EpisodeRecord]:
