@@ -183,6 +183,22 @@ def _profile(arm, *, processor="a chip", slowdown=1.0):
     )
 
 
+def test_the_verdict_takes_the_latency_of_a_board(out):
+    assert summarise(read_run(out)).timed_on == "this machine"
+    for arm in ("pi0", "fast-wam"):
+        write_json(out / "profiles" / f"{arm}.json", _profile(arm, slowdown=10.0).to_plain())
+    summary = summarise(read_run(out))
+    assert summary.timed_on == "a chip, EMULATED 10 x slower"
+    assert {row.arm for row in summary.latency} == {"pi0", "fast-wam"}
+    page = write_report(out).read_text()
+    assert "On a chip, EMULATED 10 x slower, one chunk at a time" in page
+    assert audit_run(out).findings == ()
+    write_json(out / "profiles" / "more.json", _profile("pi0", processor="other").to_plain())
+    write_json(out / "profiles" / "odd.json", {"version": 7})
+    with pytest.raises(ValueError, match=r"no latency profile(.|\n)*both of pi0(.|\n)*machines"):
+        read_run(out)
+
+
 class Blank(Seeker):
     """Looks at nothing; takes its time."""
 

@@ -73,7 +73,8 @@ def realtime(command: RealtimeCommand) -> int:
     plan = locked_plan(run)
     cells = finished_cells(run, plan)
     measured = read_json(run.latency) if run.latency.is_file() else {}
-    profiles = [profile_from_file(path) for path in command.profile]
+    files = command.profile or sorted((command.run / "profiles").glob("*.json"))
+    profiles = [profile_from_file(path) for path in files]
     seconds = seconds_by_arm(measured, profiles, cells)
     how = RealTime(rate_hz=command.rate, ahead=command.ahead)
     setting = realtime_setting(plan, how, seconds, slowdown=command.slowdown, scenes=command.scenes)

@@ -13,7 +13,8 @@ Flag = tyro.conf.FlagCreatePairsOff
 class ProfileCommand:
     """Time a policy on this machine: seconds, memory and bandwidth, as a file to take along.
 
-    Run it on the board that will carry the policy, and pass the file to `vertebra realtime`.
+    Run it on the board that will carry the policy, and put the file into RUN/profiles (one a
+    policy): verdict, report and `vertebra realtime` then charge the latency of that board.
     """
 
     checkpoint: Annotated[Path, tyro.conf.Positional]
@@ -40,7 +41,7 @@ class RealtimeCommand:
     rate: float = 10.0
     """Control rate in Hz; the one that the actions are meant for."""
     profile: tuple[Path, ...] = ()
-    """Files of `vertebra profile`, one a policy; what the pilot timed by default."""
+    """Files of `vertebra profile`, one a policy; by default those in RUN/profiles."""
     slowdown: float = 1.0
     """Factor on all seconds, to emulate a slower machine."""
     ahead: int = 0

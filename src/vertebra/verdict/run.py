@@ -9,6 +9,7 @@ Layout read here::
     OUT/jobs/<id>/failed.json            only while a job has failed
     OUT/reference/records.jsonl          episodes of "demonstrator" and "random" (optional)
     OUT/latency.json                     arm -> stage -> seconds (optional, written at the end)
+    OUT/profiles/*.json                  latency of another machine, taken instead (optional)
     OUT/again/<kind>/<label>/<id>/       the same policies under other conditions (optional)
     OUT/criteria_changed.json            criteria changed after locking (optional)
 """
@@ -22,6 +23,7 @@ from vertebra.spec.criteria import Criteria, criteria_changes, criteria_from_pla
 from vertebra.spec.record import EpisodeRecord, record_from_plain
 from vertebra.spec.storage import read_json, read_jsonl, to_plain, write_json
 from vertebra.verdict.again_read import AgainJob, read_again
+from vertebra.verdict.profiles import HERE, read_profiles
 
 PLAN_VERSION = 1
 RESULT_VERSION = 1
@@ -133,6 +135,7 @@ class Run:
         latency: Arm name to stage to seconds of each measured chunk.
         changes: Every criterion that was changed after locking, in words.
         again: What was evaluated again under other conditions.
+        timed_on: Machine that latency was measured on.
     """
 
     plan: Plan
@@ -144,6 +147,7 @@ class Run:
     )
     changes: tuple[str, ...] = ()
     again: tuple[AgainJob, ...] = ()
+    timed_on: str = HERE
 
 
 def plan_from_plain(plain: Mapping[str, Any]) -> Plan:
@@ -228,6 +232,7 @@ def read_run(directory: Path) -> Run:
             "Give the folder that was passed as --out."
         )
     plan, changes = _changed(directory, plan_from_plain(read_json(path)))
+    profiles, timed_on = read_profiles(directory)
     order = {(s.arm, s.demonstrations, s.seed): i for i, s in enumerate(plan.slots)}
     jobs: list[Job] = []
     problems: list[str] = []
@@ -256,7 +261,8 @@ def read_run(directory: Path) -> Run:
         jobs=tuple(jobs),
         failures=_read_failures(directory),
         references=_read_records(directory / "reference" / "records.jsonl"),
-        latency=_read_latency(directory / "latency.json"),
+        latency=profiles or _read_latency(directory / "latency.json"),
+        timed_on=timed_on,
         again=read_again(directory, plan.hash),
         changes=changes,
     )

@@ -78,6 +78,7 @@ def summarise(run: Run) -> Summary:
         speeds=speeds,
         effects=effects(run),
         language=languages(run),
+        timed_on=run.timed_on,
         again=again(run.again, [record for job in run.jobs for record in job.records]),
     )
 

@@ -406,6 +406,7 @@ class Summary:
         effects: What parts of the recipes do.
         language: What words do, one an arm and number of demonstrations with swapped rollouts.
         again: The same policies under other conditions, beside themselves as planned.
+        timed_on: Machine that latency was measured on.
     """
 
     version: int = SUMMARY_VERSION
@@ -431,6 +432,7 @@ class Summary:
     effects: tuple[Effect, ...]
     language: tuple[Language, ...]
     again: tuple[Again, ...]
+    timed_on: str
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values."""
