@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help pilot test slow fix golden clean
+.PHONY: help pilot test slow study fix golden clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -16,6 +16,7 @@ help:
 	@echo 'make pilot    make demonstrations, train, evaluate; prints the path of report.html last'
 	@echo 'make test     format, lint, types, layers, fast tests'
 	@echo 'make slow     tests that train'
+	@echo 'make study    how often the verdict is wrong, on synthetic pilots; writes docs/study.md'
 	@echo 'make fix      format, and write generated text anew'
 	@echo 'make golden   write golden files anew (say why in the commit)'
 	@echo 'make clean    remove the virtual environment'
@@ -47,6 +48,9 @@ test: $(VENV)/.dev
 
 slow: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow $(ARGS)
+
+study: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m vertebra.study docs/study.md
 
 fix: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

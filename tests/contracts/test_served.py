@@ -1,5 +1,6 @@
 """Every recipe can be served: to openpi's clients and to RoboArena's, for as long as they ask."""
 
+import threading
 import warnings
 from typing import Any
 
@@ -16,9 +17,15 @@ from fakes.serving import (
 )
 from vertebra.policy.recipe import Recipe
 from vertebra.recipes import ALL
+from vertebra.recipes.fast_wam import FAST_WAM
 from vertebra.serve.dialect import roboarena_dialect
 from vertebra.spec.seeds import seed_at
 
+ROBOTS, TURNS = 8, 3
+ONE_FAST = [
+    pytest.param(recipe, id=label(recipe), marks=() if recipe is FAST_WAM else pytest.mark.slow)
+    for recipe in ALL
+]
 every_recipe = pytest.mark.parametrize("recipe", ALL, ids=label)
 
 
@@ -62,6 +69,37 @@ def test_served_chunks_are_those_made_in_process(recipe: Recipe) -> None:
 @every_recipe
 def test_roboarena_gets_actions_to_execute(recipe: Recipe) -> None:
     ask_roboarena(recipe, 3)
+
+
+@pytest.mark.parametrize("recipe", ONE_FAST)
+def test_interleaved_sessions_are_as_separate_ones(recipe: Recipe) -> None:
+    def ask(robot: Robot, who: int, turn: int) -> bytes:
+        answer = robot.send(openpi_message(observation(100 * who + turn)))
+        return answer["actions"].tobytes()
+
+    def talk(robot: Robot, who: int, heard: list[bytes]) -> None:
+        heard += [ask(robot, who, turn) for turn in range(TURNS)]
+
+    with serving(policy_of(recipe)) as served:
+        separate: list[list[bytes]] = [[] for _ in range(ROBOTS)]
+        for who in range(ROBOTS):
+            robot = Robot(served.url)
+            talk(robot, who, separate[who])
+            robot.close()
+        robots = [Robot(served.url) for _ in range(ROBOTS)]
+        mixed: list[list[bytes]] = [[] for _ in robots]
+        threads = [
+            threading.Thread(target=talk, args=(robots[who], who, mixed[who]))
+            for who in range(ROBOTS)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        for robot in robots:
+            robot.close()
+    assert mixed == separate
+    assert len({chunk for chunks in separate for chunk in chunks}) == ROBOTS * TURNS
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from house import repository
 from house.interpreter import not_in_base, run_without
 from house.repository import imported
 
-IMPORT_NAMES = {"pillow": "PIL", "vl_convert_python": "vl_convert"}
+IMPORT_NAMES = {"pillow": "PIL", "vl_convert_python": "vl_convert", "pyyaml": "yaml"}
 BASE_PACKAGES = ("spec", "stats", "verdict", "recipes", "cli")
 
 
@@ -91,6 +91,10 @@ def test_commands_say_which_extra_they_need_and_touch_nothing(tmp_path):
         ("data", "make", str(tmp_path / "set")): "pilot",
         ("data", "check", str(tmp_path)): "data",
         ("report", str(tmp_path)): "report",
+        ("serve", str(tmp_path)): "train",
+        ("client", "record", "ws://x:1", "--out", str(tmp_path / "out")): "data",
+        ("arena", "run", str(tmp_path / "a"), "--policies", "a=ws://x:1", "b=ws://x:2"): "arena",
+        ("arena", "import", str(tmp_path), "--out", str(tmp_path / "b")): "arena",
     }
     code = "from vertebra.cli.entry import run\n" + "".join(
         f"assert run({list(words)!r}) == 2\n" for words in wanted

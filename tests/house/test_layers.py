@@ -10,7 +10,7 @@ from importlinter.cli import lint_imports
 from house import repository
 from house.interpreter import run_without
 
-TORCH_FREE = ("spec", "stats", "envs", "verdict", "report", "audit")
+TORCH_FREE = ("spec", "stats", "envs", "verdict", "report", "audit", "serve")
 
 
 def linter_layers() -> list[str]:

@@ -248,6 +248,12 @@ def test_what_cannot_be_checked_is_said(out):
     assert "pi0-n2-s0: its result has no evidence" in said and "extra 'report'" in said
 
 
+def test_a_verdict_of_another_version_is_not_called_edited(out):
+    _edit(out / "verdict.json", lambda verdict: verdict.update(version=1))
+    found = audit_run(out)
+    assert found.findings == () and "another version of vertebra" in found.unchecked[0]
+
+
 def test_the_command_says_what_it_found_and_fails(out, capsys):
     assert command(["audit", "report", str(out)]) == 0
     assert "6 trainings and 80 episodes checked, no findings" in capsys.readouterr().out

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from fakes.networks import observation, policy_of
 from fakes.policies import Seeker
 from fakes.serving import (
     DROID_MAKES,
@@ -25,7 +24,6 @@ from fakes.serving import (
     serving,
 )
 from fakes.worlds import Plane, make_state
-from vertebra.recipes.fast_wam import FAST_WAM
 from vertebra.recipes.pi0 import PI0
 from vertebra.serve.dialect import (
     Keys,
@@ -57,34 +55,6 @@ def get(url: str, key: str = "") -> tuple[int, str]:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
-
-
-def test_interleaved_sessions_are_as_separate_ones() -> None:
-    def ask(robot: Robot, who: int, turn: int) -> bytes:
-        answer = robot.send(openpi_message(observation(100 * who + turn)))
-        return answer["actions"].tobytes()
-
-    with serving(policy_of(FAST_WAM)) as served:
-        separate: list[list[bytes]] = []
-        for who in range(8):
-            robot = Robot(served.url)
-            separate.append([ask(robot, who, turn) for turn in range(3)])
-            robot.close()
-        robots = [Robot(served.url) for _ in range(8)]
-        mixed: list[list[bytes]] = [[] for _ in robots]
-
-        def talk(who: int) -> None:
-            mixed[who] = [ask(robots[who], who, turn) for turn in range(3)]
-
-        threads = [threading.Thread(target=talk, args=(who,)) for who in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        for robot in robots:
-            robot.close()
-    assert mixed == separate
-    assert len({chunk for chunks in separate for chunk in chunks}) == 24
 
 
 def test_a_batch_answers_several_and_shares_a_failure_with_none() -> None:

@@ -79,6 +79,21 @@ def test_errors_stay_in_their_lane() -> None:
             assert one.content_hash() == other.content_hash()
 
 
+def test_imagined_frames_travel_when_they_are_asked_for() -> None:
+    policy = robot_policy(FAST_WAM_IDM, OBSERVATION, ACTION)
+    _, here = policy.act(policy.start(3), look("red"))
+    with serving(policy) as served:
+        for wanted in (True, False):
+            client = ServedPolicy(served.url, imagined=wanted)
+            _, there = client.act(client.start(3), look("red"))
+            client.close()
+            assert (there.chunk == here.chunk).all()
+            assert set(there.imagined) == ({"top"} if wanted else set())
+            if wanted:
+                assert (there.imagined["top"] == here.imagined["top"]).all()
+                assert there.imagined_at_s == here.imagined_at_s
+
+
 def test_a_session_cannot_go_back_but_may_be_asked_the_same_again() -> None:
     with serving(Seeker(noise=0.01)) as served:
         client = ServedPolicy(served.url)

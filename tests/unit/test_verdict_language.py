@@ -1,15 +1,21 @@
 """What words do: readers, rememberers, guessers and the clumsy are told apart."""
 
+import json
 import math
 from typing import Any
 
 import numpy as np
 import pytest
 
-from fakes.run import fake_record
+from fakes.run import fake_record, write_run
+from vertebra.report.render import write_report
+from vertebra.spec.storage import read_jsonl, write_jsonl
 from vertebra.spec.task import Outcome
 from vertebra.stats.information import OTHER, Asked, information
 from vertebra.verdict.language import language
+from vertebra.verdict.run import read_run
+from vertebra.verdict.summarise import summarise
+from vertebra.verdict.summary import summary_from_plain
 
 OBJECTS = ("red", "green", "blue")
 
@@ -177,3 +183,55 @@ def test_little_data_is_not_taken_for_information():
     both = information(mixed)
     assert both is not None and both.most == pytest.approx((1 + math.log2(3)) / 2)
     assert information(mixed[2:]) is None
+
+
+def _memorise(rows):
+    """The same rollouts by a policy that does in every scene the one task that it was shown there.
+
+    The first task of each scene is what it was shown; that is asked again as split ``train``.
+    """
+    shown: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["condition"] == "asked":
+            shown.setdefault(row["initial_state"], row)
+    done = []
+    for row in rows:
+        first = shown[row["initial_state"]]
+        right = row["task"] == first["task"]
+        outcome = "success" if right else "timeout"
+        planted = {"outcome": outcome, "achieved": [first["task"]], "error": ""}
+        done.append({**row, **planted, "first_touched": first["target"]})
+        if row is first:
+            state = f"shown-{row['initial_state']}"
+            done.append({**done[-1], "split": "train", "initial_state": state})
+    return done
+
+
+def test_an_arm_that_memorises_scenes_and_ignores_language_is_caught(tmp_path):
+    run = write_run(tmp_path, pictures=False, counts=(800,))
+    for name in ("fast-wam", "fast-wam+blind"):
+        for path in run.glob(f"jobs/{name}-800-*/records.jsonl"):
+            write_jsonl(path, _memorise(list(read_jsonl(path))))
+    summary = summarise(read_run(run))
+    (point,) = (p for p in summary.points if p.arm == "fast-wam")
+    trained = next(s.rate for s in point.slices if (s.split, s.skill) == ("train", "all"))
+    assert trained.value == 1.0, "it succeeds wherever it was shown what to do"
+    (heard,) = (one for one in summary.listening if one.arm == "fast-wam")
+    assert heard.word == "does not follow language"
+    assert any("fast-wam does not follow language" in s for s in summary.verdict.sentences)
+    measured = {one.arm: one for one in summary.language}
+    rote, reader = measured["fast-wam"], measured["pi0"]
+    assert rote.bits is not None and reader.bits is not None
+    assert abs(rote.bits.estimate.value) < 1e-9 and reader.bits.estimate.value > 0.5
+    assert rote.swap_gap is not None and rote.swap_gap.value == 0.0
+    assert summary.verdict.word == "first better" and summary.verdict.first == "pi0"
+    assert summary_from_plain(json.loads(json.dumps(summary.to_plain()))) == summary
+
+
+def test_the_page_shows_what_words_do(tmp_path):
+    text = write_report(write_run(tmp_path, pictures=False, counts=(800,))).read_text()
+    section = text[text.index("What do words do?") :]
+    section = section[: section.index("</section>")]
+    for name in ("Swap gap", "Bits", "Wrong choice", "Right choice, not done", "new pairs"):
+        assert name in section
+    assert section.count("of 1.58") == 4 and "<td" in section

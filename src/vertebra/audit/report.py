@@ -16,7 +16,7 @@ from vertebra.pilot.plan import plan_from_plain
 from vertebra.spec.storage import digest, read_json
 from vertebra.verdict.run import Run, read_run
 from vertebra.verdict.summarise import summarise
-from vertebra.verdict.summary import Summary
+from vertebra.verdict.summary import SUMMARY_VERSION, Summary
 
 Draw = Callable[[Path, Run, Summary], str]
 """From a run directory, its run and its summary to the text of the page."""
@@ -131,6 +131,12 @@ def _check_numbers(
         findings.append(unreadable("the run, for its verdict", error))
         return
     verdict, page = directory / "verdict.json", directory / "report.html"
+    if verdict.is_file() and read_json(verdict).get("version") != SUMMARY_VERSION:
+        unchecked.append(
+            "verdict.json and report.html are of another version of vertebra: write them anew with "
+            "`vertebra report`, and compare"
+        )
+        return
     if verdict.is_file():
         findings.extend(compare_files(verdict, summary.to_plain()))
     else:

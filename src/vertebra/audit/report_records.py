@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from vertebra.audit.report_finding import Finding, unreadable
@@ -70,6 +71,9 @@ def check_records(planned: Planned, run: RunDirectory) -> Checked:
         _guarded(checked, "reference", lambda: _check_reference(planned, run, checked))
     if run.timing.finished:
         _guarded(checked, "latency.json", lambda: _check_latency(run, checked))
+    for path in sorted((run.root / "again").glob("*/*/*/result.json")):
+        where = path.parent.relative_to(run.root).as_posix()
+        _guarded(checked, where, lambda path=path: _check_again(planned, path.parent, checked))
     _check_starts(checked)
     return checked
 
@@ -196,12 +200,7 @@ def _check_episodes(
     rows = read_jsonl(directory.records) if directory.records.is_file() else []
     records = [record_from_plain(row) for row in rows]
     checked.episodes += len(records)
-    wanted = result.get("evidence", {}).get("records")
-    if wanted is not None and records_evidence(records) != wanted:
-        found = records_evidence(records)
-        for place, one, other in differences(found, wanted):
-            kind = "dropped episode" if found["count"] < wanted["count"] else "edited record"
-            checked.add(kind, f"{name}: records.jsonl, {place}", one, other)
+    _check_evidence(records, result, name, checked)
     if planned is not None:
         _check_planned(records, planned, name, checked)
     for record in records:
@@ -210,6 +209,18 @@ def _check_episodes(
         if record.initial_hash:
             checked.starts[key].append((record.initial_hash, name))
     return records
+
+
+def _check_evidence(
+    records: Sequence[EpisodeRecord], result: Mapping[str, Any], name: str, checked: Checked
+) -> None:
+    """Episodes against the number, outcomes and hash that were written with them."""
+    wanted, found = result.get("evidence", {}).get("records"), records_evidence(records)
+    if wanted is None:
+        return
+    for place, one, other in differences(found, wanted):
+        kind = "dropped episode" if found["count"] < wanted["count"] else "edited record"
+        checked.add(kind, f"{name}: records.jsonl, {place}", one, other)
 
 
 def _check_planned(
@@ -278,6 +289,29 @@ def _check_reference(planned: Planned, run: RunDirectory, checked: Checked) -> N
     for record in records:
         wanted = (planned.plan.hash, record.arm, "control", 0, 0)
         _check_owner(record, wanted, "reference", checked)
+
+
+def _check_again(planned: Planned, root: Path, checked: Checked) -> None:
+    """What was evaluated again: its own evidence, and who it says that it is of."""
+    directory, name = JobDirectory(root=root), f"{root.parent.name}/{root.name}"
+    spec = read_json(directory.spec)
+    result = _check_result(directory, spec, checked)
+    setting = read_json(root.parent / "setting.json")
+    for where, found in (("job.json", spec["plan"]), ("setting.json", setting["plan"])):
+        if found != planned.plan.hash:
+            checked.add("stale record", f"{name}: {where}: plan", found, planned.plan.hash)
+    cells = {cell.id: cell for cell in planned.plan.question.cells}
+    cell = cells.get(root.name)
+    if cell is None:
+        checked.add("swapped label", name, "a training", "no such training is planned")
+        return
+    labels = (planned.plan.hash, cell.arm.name, cell.arm.family, cell.demonstrations, cell.seed)
+    rows = read_jsonl(directory.records) if directory.records.is_file() else []
+    records = [record_from_plain(row) for row in rows]
+    _check_evidence(records, result, name, checked)
+    for record in records:
+        _check_owner(record, labels, name, checked)
+        _check_outcome(record, name, checked)
 
 
 def _check_latency(run: RunDirectory, checked: Checked) -> None:

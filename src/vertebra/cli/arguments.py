@@ -1,12 +1,15 @@
 """What can be said on the command line. Every class is one command."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from vertebra.cli.arguments_robot import Client, ServeCommand
+from vertebra.cli.arguments_again import ProfileCommand, RealtimeCommand, RobustnessCommand
+from vertebra.cli.arguments_plan import Plan
+from vertebra.cli.arguments_robot import Arena, Client, ServeCommand
+from vertebra.spec.criteria import Criteria
 
 Flag = tyro.conf.FlagCreatePairsOff
 
@@ -49,6 +52,8 @@ class PilotCommand:
     """Processes side by side; one a core by default."""
     out: Path = Path("runs/pilot")
     """Directory of the pilot; data and frames that pilots share lie beside it."""
+    criteria: Criteria = field(default_factory=Criteria)
+    """What the verdict is judged by; locked before anything runs."""
     dry_run: Flag[bool] = False
     """Print the grid, samples, seconds, memory and disk, and stop."""
     json: Flag[bool] = False
@@ -230,30 +235,73 @@ class AuditReportCommand:
     """Print JSON."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditCheckpointCommand:
+    """Say whether a policy is language-to-action or video-to-action, without running it.
+
+    Reads names, shapes and documents; nothing is unpickled. Exit code 1 when it cannot be told.
+    """
+
+    path: Annotated[Path, tyro.conf.Positional]
+    """Directory of a checkpoint, or one of its files."""
+    html: Path | None = None
+    """File for a page with the evidence, the parts, and the pitfalls with their checks."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditPolicyCommand:
+    """Ask a served policy whether it listens, looks at its cameras, and keeps its word.
+
+    One observation is asked repeatedly, as it is and with one thing changed. Nothing is executed.
+    Exit code 1 when something was found.
+    """
+
+    server: str
+    """Address of any server that speaks openpi's wire, like ws://robot-host:8000."""
+    observation: Path | None = None
+    """Recorded observation (.npz, arrays under the keys that the robot sends); made up of noise
+    by default, for servers that say what they need."""
+    instructions: tuple[str, ...] = ()
+    """Texts that fit the scene; the first replaces that of the observation."""
+    repeats: int = 6
+    """Answers to every variation."""
+    api_key_file: Path | None = None
+    """File with the key that the server wants; VERTEBRA_API_KEY is read too."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
 AuditCommand = Annotated[
     Annotated[AuditReportCommand, tyro.conf.subcommand("report")]
-    # One command alone would not be a subcommand; this stands for those to come.
-    | Annotated[None, tyro.conf.Suppress],
+    | Annotated[AuditCheckpointCommand, tyro.conf.subcommand("checkpoint")]
+    | Annotated[AuditPolicyCommand, tyro.conf.subcommand("policy")],
     tyro.conf.subcommand("audit"),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """Check a run against its own records."""
+    """Check a run's report, a checkpoint from elsewhere, or a served policy."""
 
     command: AuditCommand
 
 
 Command = (
     Annotated[PilotCommand, tyro.conf.subcommand("pilot")]
+    | Annotated[Plan, tyro.conf.subcommand("plan")]
     | Annotated[JobCommand, tyro.conf.subcommand("job")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Recipes, tyro.conf.subcommand("recipes")]
     | Annotated[CiteCommand, tyro.conf.subcommand("cite")]
     | Annotated[ReportCommand, tyro.conf.subcommand("report")]
     | Annotated[VerdictCommand, tyro.conf.subcommand("verdict")]
+    | Annotated[ProfileCommand, tyro.conf.subcommand("profile")]
+    | Annotated[RealtimeCommand, tyro.conf.subcommand("realtime")]
+    | Annotated[RobustnessCommand, tyro.conf.subcommand("robustness")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
     | Annotated[ServeCommand, tyro.conf.subcommand("serve")]
     | Annotated[Client, tyro.conf.subcommand("client")]
+    | Annotated[Arena, tyro.conf.subcommand("arena")]
 )

@@ -88,3 +88,75 @@ class Client:
     """Use a served policy."""
 
     command: ClientCommand
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArenaRunCommand:
+    """Compare served policies blindly on your robot: a page for a tablet, an address for the robot.
+
+    Continues an arena that was stopped, at the same place. Nothing that the page or the robot gets
+    names a policy; the journal in OUT does.
+    """
+
+    out: Annotated[Path, tyro.conf.Positional]
+    """Directory of the arena."""
+    policies: tuple[str, ...]
+    """Two or more, as NAME=ADDRESS, like a=ws://gpu-machine:8000."""
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 lets a tablet in, and asks for a key."""
+    page_port: int = 8080
+    """Port of the page."""
+    robot_port: int = 8001
+    """Port that the robot's program connects to, in place of a policy's server."""
+    seed: int | None = None
+    """Root of the draws of a new arena; a random one by default."""
+    api_key_file: Path | None = None
+    """File with the key of the policies' servers; VERTEBRA_API_KEY is read too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArenaRankCommand:
+    """Rank the policies of an arena (or of an imported dump) by its valid votes."""
+
+    arena: Annotated[Path, tyro.conf.Positional]
+    """Directory of the arena."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArenaRecordsCommand:
+    """Write the episode records of an arena, one a scored episode of a valid comparison."""
+
+    arena: Annotated[Path, tyro.conf.Positional]
+    """Directory of the arena."""
+    robot: str = "robot"
+    """Name of robot and place in the records."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArenaImportCommand:
+    """Import a RoboArena dump: its votes and a record of every episode."""
+
+    dump: Annotated[Path, tyro.conf.Positional]
+    """Directory that holds evaluation_sessions."""
+    out: Path
+    """Directory for votes and records; must not exist."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+ArenaCommand = Annotated[
+    Annotated[ArenaRunCommand, tyro.conf.subcommand("run")]
+    | Annotated[ArenaRankCommand, tyro.conf.subcommand("rank")]
+    | Annotated[ArenaRecordsCommand, tyro.conf.subcommand("records")]
+    | Annotated[ArenaImportCommand, tyro.conf.subcommand("import")],
+    tyro.conf.subcommand("arena"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arena:
+    """Compare served policies blindly on a robot, and rank them."""
+
+    command: ArenaCommand

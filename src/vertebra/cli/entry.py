@@ -9,7 +9,20 @@ from typing import Any
 import tyro
 
 from vertebra import __version__
-from vertebra.cli import arguments, arguments_robot, audit, client, data, reading, serve
+from vertebra.cli import (
+    again,
+    arena,
+    arguments,
+    arguments_again,
+    arguments_plan,
+    arguments_robot,
+    audit,
+    client,
+    data,
+    plan,
+    reading,
+    serve,
+)
 from vertebra.cli.cite import cite
 from vertebra.cli.pilot import carry_out_job, run_pilot_command
 from vertebra.cli.recipes import recipes
@@ -24,6 +37,8 @@ USER_ERRORS = (ValueError, MissingExtra, FileNotFoundError, NotADirectoryError, 
 
 _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.PilotCommand: run_pilot_command,
+    arguments_plan.PlanPilotCommand: plan.pilot,
+    arguments_plan.PlanChangeCommand: plan.change,
     arguments.JobCommand: lambda command: carry_out_job(command, STARTED),
     arguments.DataMakeCommand: data.make,
     arguments.DataInfoCommand: data.info,
@@ -34,10 +49,25 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.CiteCommand: cite,
     arguments.ReportCommand: reading.report,
     arguments.VerdictCommand: reading.verdict,
+    arguments_again.ProfileCommand: again.profile,
+    arguments_again.RealtimeCommand: again.realtime,
+    arguments_again.RobustnessCommand: again.robustness,
     arguments.AuditReportCommand: audit.report,
+    arguments.AuditCheckpointCommand: audit.checkpoint,
+    arguments.AuditPolicyCommand: audit.policy,
     arguments_robot.ServeCommand: serve.serve,
     arguments_robot.ClientRecordCommand: client.record,
+    arguments_robot.ArenaRunCommand: arena.run,
+    arguments_robot.ArenaRankCommand: arena.show_ranking,
+    arguments_robot.ArenaRecordsCommand: arena.records,
+    arguments_robot.ArenaImportCommand: arena.import_roboarena,
 }
+
+
+_GROUPS = (
+    *(arguments.Data, arguments.Audit, arguments_plan.Plan),
+    *(arguments_robot.Client, arguments_robot.Arena),
+)
 
 
 def main(words: list[str] | None = None) -> None:
@@ -63,7 +93,7 @@ def run(words: list[str]) -> int:
         args=words,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
-    if isinstance(command, arguments.Data | arguments.Audit | arguments_robot.Client):
+    if isinstance(command, _GROUPS):
         command = command.command
     try:
         return _COMMANDS[type(command)](command)

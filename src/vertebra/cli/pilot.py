@@ -179,6 +179,7 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
         draws=draws,
         fewer_draws=fewer,
         seed=ROOT_SEED,
+        criteria=command.criteria,
     )
     return Setting(
         question=question,

@@ -15,6 +15,7 @@ from vertebra.pilot.jobs import ArmJob, Evaluation
 from vertebra.pilot.material import Material
 from vertebra.policy.recipe import Recipe
 from vertebra.policy.saved import recipe_from_plain, recipe_to_plain
+from vertebra.spec.criteria import Criteria, criteria_changes, criteria_from_plain
 from vertebra.spec.seeds import SeedTree
 from vertebra.spec.storage import digest, to_plain
 from vertebra.train.spec import PRECISIONS, TrainSpec
@@ -41,7 +42,7 @@ class Question:
         draws: Scenes for the largest number of demonstrations.
         fewer_draws: Scenes for smaller numbers.
         seed: Root of the seed tree.
-        target_success: Success rate whose price in demonstrations is asked for.
+        criteria: What the verdict is judged by.
     """
 
     recipes: tuple[Recipe, ...]
@@ -58,7 +59,7 @@ class Question:
     draws: tuple[Draw, ...] = ()
     fewer_draws: tuple[Draw, ...] = ()
     seed: int = 0
-    target_success: float = 0.6
+    criteria: Criteria = field(default_factory=Criteria)
 
     def __post_init__(self) -> None:
         found: list[str] = []
@@ -103,14 +104,18 @@ class Question:
 
 
 def question_from_plain(plain: Mapping[str, Any]) -> Question:
-    """Read a question."""
+    """Read a question; earlier versions knew of the criteria a target only."""
+    values = dict(plain)
+    target = values.pop("target_success", Criteria().target_success)
+    criteria = values.get("criteria", {"target_success": target})
     return Question(
         **{
-            **plain,
+            **values,
             "recipes": tuple(recipe_from_plain(recipe) for recipe in plain["recipes"]),
             "counts": tuple(plain["counts"]),
             "draws": tuple(draw_from_plain(draw) for draw in plain["draws"]),
             "fewer_draws": tuple(draw_from_plain(draw) for draw in plain["fewer_draws"]),
+            "criteria": criteria_from_plain(criteria),
         }
     )
 
@@ -128,6 +133,7 @@ class PilotPlan:
         checkpoint_every: Steps between checkpoints.
         episodes: Hashes of the lists of planned episodes (``largest``, ``fewer``, ``reference``);
             empty without a simulator.
+        criteria_locked: Whether the criteria are part of what is locked (not in older plans).
         data: Facts about the recordings; not hashed.
         calibration: What was measured before locking; not hashed.
     """
@@ -139,6 +145,7 @@ class PilotPlan:
     precision: str
     checkpoint_every: int
     episodes: Mapping[str, str] = field(default_factory=dict[str, str])
+    criteria_locked: bool = True
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     calibration: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -149,10 +156,12 @@ class PilotPlan:
 
     def _plain(self) -> dict[str, Any]:
         question = self.question
-        # Plans of earlier versions have no hashes of episodes, and keep the hash they had.
+        # Plans of earlier versions have no hashes of episodes and no criteria, and keep their hash.
         episodes = {"episodes": dict(self.episodes)} if self.episodes else {}
+        criteria = {"criteria": to_plain(question.criteria)} if self.criteria_locked else {}
         return {
             **episodes,
+            **criteria,
             "version": PLAN_VERSION,
             "arms": [
                 {
@@ -215,6 +224,7 @@ _HASHED = frozenset(
         "environment",
         "evaluation",
         "episodes",
+        "criteria",
         "root_seed",
         "data_hash",
     }
@@ -240,6 +250,7 @@ def plan_from_plain(plain: Mapping[str, Any]) -> PilotPlan:
         precision=plain["precision"],
         checkpoint_every=plain["checkpoint_every"],
         episodes=plain.get("episodes", {}),
+        criteria_locked="criteria" in plain,
         data=plain["data"],
         calibration=plain["calibration"],
     )
@@ -258,6 +269,9 @@ def differences(locked: Question, asked: Question) -> list[str]:
     found: list[str] = []
     for name in one:
         if one[name] == other[name]:
+            continue
+        if name == "criteria":
+            found += criteria_changes(locked.criteria, asked.criteria)
             continue
         shown = (_shown(name, one[name]), _shown(name, other[name]))
         if shown[0] == shown[1]:

@@ -45,9 +45,12 @@ def make_environment(settings: Mapping[str, Any]) -> Environment:
         )
     try:
         from vertebra.envs.tabletop import Tabletop
+        from vertebra.envs.tabletop.shift import shift_from_plain
     except ImportError as error:
         raise MissingExtra("The table-top", "tabletop") from error
     values = {name: value for name, value in settings.items() if name != "kind"}
+    if "shift" in values:
+        values["shift"] = shift_from_plain(values["shift"])
     return Tabletop(**{**values, "skills": tuple(values["skills"])})
 
 

@@ -29,6 +29,22 @@ OFFLINE = {
     "sensitivity_to_silence": "Sensitivity to silence",
     "directional": "Directional score",
 }
+AGAIN = (
+    (
+        "realtime",
+        "What if the world does not wait?",
+        "Everywhere else the simulation waits for the policy. Here control ticks pass while it "
+        "computes: the robot holds when no action is ready, and an action is stale when it comes "
+        "later than it was meant for.",
+    ),
+    (
+        "robustness",
+        "What if something else changes?",
+        "One thing at a time is other than in the demonstrations; scenes, instructions and noise "
+        "are those of the plan, so that every episode is compared with itself.",
+    ),
+)
+"""Kind of evaluation under other conditions, its title and what it is."""
 NO_NUMBER = "–"
 THIN = "\u202f"
 TO = f"{THIN}–\u2060{THIN}"

@@ -118,14 +118,29 @@ def criteria_from_plain(plain: Mapping[str, Any]) -> Criteria:
     Raises:
         ValueError: On unknown fields or values that cannot be used (all named).
     """
-    unknown = sorted(set(plain) - {f.name for f in fields(Criteria)})
-    if unknown:
-        known = sorted(f.name for f in fields(Criteria))
-        raise ValueError(f"Criteria have unknown fields {unknown}; known are {known}.")
-    values = dict(plain)
-    if "endpoints" in values:
-        values["endpoints"] = tuple(values["endpoints"])
+    known = {f.name: f.default for f in fields(Criteria)}
+    found = [f"{name} is unknown; known are {sorted(known)}" for name in set(plain) - set(known)]
+    values: dict[str, Any] = {}
+    for name, value in plain.items():
+        try:
+            values[name] = _value(name, value)
+        except (TypeError, ValueError, AttributeError):
+            found.append(f"{name} is {value!r}, which is of another kind")
+    if found:
+        raise ValueError("These criteria cannot be read:\n  - " + "\n  - ".join(sorted(found)))
     return Criteria(**values)
+
+
+def _value(name: str, value: Any) -> Any:
+    if name == "endpoints":
+        return tuple(str(one) for one in value)
+    if name == "mix":
+        return {str(skill): float(weight) for skill, weight in value.items()}
+    if name == "tuning_trials":
+        return int(value)
+    if name in ("latency_limit_s", "control_rate_hz"):
+        return None if value is None else float(value)
+    return float(value)
 
 
 def criteria_changes(locked: Criteria, used: Criteria) -> list[str]:

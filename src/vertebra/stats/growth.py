@@ -161,7 +161,7 @@ def _curve(rows: _Rows, theta: Array, grid: Array) -> tuple[Array, Array]:
 def _information(rows: _Rows, rate: Array, slope: Array) -> Array:
     weight = rows.trials * slope**2 / (rate * (1 - rate))
     parts = rows.design.shape[1]
-    found = np.einsum("gr,rp,rq->gpq", weight, rows.design, rows.design, optimize=True)
+    found = rows.design.T @ (weight[:, :, None] * rows.design)
     return found + 1e-9 * np.eye(parts)
 
 

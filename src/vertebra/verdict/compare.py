@@ -8,10 +8,10 @@ corrected. Sighted arms are compared by :mod:`vertebra.verdict.rule`.
 import math
 from collections.abc import Sequence
 
-from vertebra.spec.criteria import DEMONSTRATIONS, FOLLOWING, SUCCESS
+from vertebra.spec.criteria import DEMONSTRATIONS, FOLLOWING, SUCCESS, Criteria
 from vertebra.spec.record import EpisodeRecord
 from vertebra.stats.contrast import Contrast, contrast, needed
-from vertebra.stats.crossed import difference
+from vertebra.stats.crossed import Rollout, difference
 from vertebra.stats.interval import LEVEL, Estimate
 from vertebra.stats.scaling import Cell, DemoRatio, demo_ratio
 from vertebra.verdict.grounding import swapped
@@ -115,11 +115,9 @@ def rates_contrast(
     run: Run, measure: str, weights: Sequence[tuple[str, float]], count: int
 ) -> tuple[Contrast | None, int]:
     """A weighted sum of rates over shared rollouts, and the shared training seeds."""
-    good = followed if measure == FOLLOWING else succeeded
-    shared = paired_rollouts(run, measure, [arm for arm, _ in weights], count)
-    rows = [rollouts(records, good, run.plan.criteria.mix) for records in shared]
+    rows = _rows(run, measure, [arm for arm, _ in weights], count)
     found = contrast([(weight, row) for (_, weight), row in zip(weights, rows, strict=True)])
-    return found, len({record.seed for record in shared[0]})
+    return found, len({row.seed for row in rows[0]})
 
 
 def common_count(plan: Plan, arms: Sequence[str]) -> int:
@@ -135,33 +133,58 @@ def _evidence(run: Run, endpoint: str, first: str, second: str) -> Shown:
     return _of_rates(run, endpoint, first, second, margin=run.plan.criteria.minimum_difference)
 
 
-def _of_rates(run: Run, measure: str, first: str, second: str, *, margin: float) -> Shown:
-    count = common_count(run.plan, (first, second))
-    found, seeds = rates_contrast(run, measure, [(first, 1.0), (second, -1.0)], count)
-    evidence = Evidence(
-        endpoint=measure, first=first, second=second, margin=margin, found=found, seeds=seeds
+def evidence_of_rates(
+    endpoint: str, arms: tuple[str, str], rows: Sequence[Sequence[Rollout]], margin: float
+) -> Evidence:
+    """What two arms' shared rollouts say about one rate; ``rows`` in the order of ``arms``."""
+    found = contrast([(1.0, rows[0]), (-1.0, rows[1])])
+    return Evidence(
+        endpoint=endpoint,
+        first=arms[0],
+        second=arms[1],
+        margin=margin,
+        found=found,
+        seeds=len({row.seed for row in rows[0]}),
     )
-    if found is not None:
-        return evidence, found.estimate(), ""
-    good = followed if measure == FOLLOWING else succeeded
-    one, other = paired_rollouts(run, measure, (first, second), count)
-    # One training seed: a difference of checkpoints, shown and never decided on.
-    return evidence, difference(rollouts(one, good), rollouts(other, good)), ""
 
 
-def _of_demonstrations(run: Run, first: str, second: str) -> Shown:
-    criteria = run.plan.criteria
-    cells = [cells_of(run, arm) for arm in (first, second)]
+def evidence_of_demonstrations(
+    arms: tuple[str, str], cells: Sequence[Sequence[Cell]], criteria: Criteria
+) -> tuple[Evidence, str]:
+    """What two arms' trainings say about demonstrations to the target, or why nothing."""
     found, why = demo_ratio(cells[0], cells[1], criteria.target_success)
     evidence = Evidence(
         endpoint=DEMONSTRATIONS,
-        first=first,
-        second=second,
+        first=arms[0],
+        second=arms[1],
         margin=math.log(criteria.minimum_ratio),
         found=found,
         seeds=0 if found is None else found.seeds,
     )
-    return evidence, None if found is None else _as_ratio(found), why
+    return evidence, why
+
+
+def _of_rates(run: Run, measure: str, first: str, second: str, *, margin: float) -> Shown:
+    count = common_count(run.plan, (first, second))
+    rows = _rows(run, measure, (first, second), count)
+    evidence = evidence_of_rates(measure, (first, second), rows, margin)
+    if isinstance(evidence.found, Contrast):
+        return evidence, evidence.found.estimate(), ""
+    # One training seed: a difference of checkpoints, shown and never decided on.
+    return evidence, difference(rows[0], rows[1]), ""
+
+
+def _rows(run: Run, measure: str, arms: Sequence[str], count: int) -> list[list[Rollout]]:
+    good = followed if measure == FOLLOWING else succeeded
+    shared = paired_rollouts(run, measure, arms, count)
+    return [rollouts(records, good, run.plan.criteria.mix) for records in shared]
+
+
+def _of_demonstrations(run: Run, first: str, second: str) -> Shown:
+    cells = [cells_of(run, arm) for arm in (first, second)]
+    evidence, why = evidence_of_demonstrations((first, second), cells, run.plan.criteria)
+    found = evidence.found
+    return evidence, _as_ratio(found) if isinstance(found, DemoRatio) else None, why
 
 
 def _as_ratio(found: DemoRatio) -> Estimate:

@@ -6,15 +6,18 @@ on trained pairs is reached by remembering. Only together, and beside the blind 
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.task import Outcome
 from vertebra.stats.crossed import Rollout, difference, rate
 from vertebra.stats.information import OTHER, Asked, information
 from vertebra.stats.interval import Estimate, t_mean
+from vertebra.verdict.compare import records_of
 from vertebra.verdict.grounding import ending, swapped
+from vertebra.verdict.hearing import Bits, InSplit, Language
 from vertebra.verdict.measure import followed, pairs, rollouts
+from vertebra.verdict.run import Run
 
 GROUNDING_FAILURES = ("another task", "wrong object first")
 EXECUTION_FAILURES = ("right object, not finished", "nothing touched")
@@ -22,63 +25,19 @@ EXECUTION_FAILURES = ("right object, not finished", "nothing touched")
 who touches nothing has shown nothing else, and is not charged with a wrong choice."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bits:
-    """Information of what was achieved on what was asked, the scene being known.
-
-    Attributes:
-        estimate: Bits, bias subtracted: mean and t interval over training seeds.
-        most: Bits of a policy that always does what it is asked.
-        bias: What was subtracted (mean over shuffled instructions).
-        p: Largest p value of any seed, against "deeds do not depend on words".
-    """
-
-    estimate: Estimate
-    most: float
-    bias: float
-    p: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class InSplit:
-    """Following in scenes that are new in one way."""
-
-    split: str
-    following: Estimate
-
-
-@dataclass(frozen=True, kw_only=True)
-class Language:
-    """What words do to one arm at one number of demonstrations.
-
-    Attributes:
-        arm: Arm.
-        demonstrations: Action-labelled demonstrations.
-        following: Asked task achieved / swapped rollouts.
-        twin: The same of its blind twin, the floor; ``None`` without one.
-        swap_gap: How much more often a task is achieved when it is asked than when another task of
-            the scene is, in [-1, 1]; 0 for every policy that does not read.
-        sensitivity: Share of pairs of instructions in one scene under which it did different
-            things; errors count as no difference.
-        invariance: Share of paraphrased instructions under which it achieved the same as under the
-            original ones; ``None`` when none was paraphrased.
-        bits: ``None`` without swapped rollouts.
-        grounding_failures: Swapped rollouts that went to the wrong thing.
-        execution_failures: Swapped rollouts that went for the right thing, or nothing, and failed.
-        splits: Following by what is new in the scenes.
-    """
-
-    arm: str
-    demonstrations: int
-    following: Estimate
-    twin: Estimate | None
-    swap_gap: Estimate | None
-    sensitivity: Estimate | None
-    invariance: Estimate | None
-    bits: Bits | None
-    grounding_failures: Estimate
-    execution_failures: Estimate
-    splits: tuple[InSplit, ...]
+def languages(run: Run) -> tuple[Language, ...]:
+    """What words do, for every arm and number of demonstrations with swapped rollouts."""
+    blind = {arm.recipe: arm.name for arm in run.plan.arms if arm.blind}
+    found: list[Language] = []
+    for arm in run.plan.arms:
+        for count in sorted(
+            {slot.demonstrations for slot in run.plan.slots if slot.arm == arm.name}
+        ):
+            floor = "" if arm.blind else blind.get(arm.recipe, "")
+            one = language(records_of(run, arm.name, count), records_of(run, floor, count))
+            if one is not None:
+                found.append(one)
+    return tuple(found)
 
 
 def language(

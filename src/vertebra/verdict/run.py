@@ -9,19 +9,25 @@ Layout read here::
     OUT/jobs/<id>/failed.json            only while a job has failed
     OUT/reference/records.jsonl          episodes of "demonstrator" and "random" (optional)
     OUT/latency.json                     arm -> stage -> seconds (optional, written at the end)
+    OUT/profiles/*.json                  latency of another machine, taken instead (optional)
+    OUT/again/<kind>/<label>/<id>/       the same policies under other conditions (optional)
+    OUT/criteria_changed.json            criteria changed after locking (optional)
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vertebra.spec.criteria import Criteria, criteria_from_plain
+from vertebra.spec.criteria import Criteria, criteria_changes, criteria_from_plain
 from vertebra.spec.record import EpisodeRecord, record_from_plain
-from vertebra.spec.storage import read_json, read_jsonl
+from vertebra.spec.storage import read_json, read_jsonl, to_plain, write_json
+from vertebra.verdict.again_read import AgainJob, read_again
+from vertebra.verdict.profiles import HERE, read_profiles
 
 PLAN_VERSION = 1
 RESULT_VERSION = 1
+CHANGED = "criteria_changed.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +134,8 @@ class Run:
         references: Episodes of the reference policies.
         latency: Arm name to stage to seconds of each measured chunk.
         changes: Every criterion that was changed after locking, in words.
+        again: What was evaluated again under other conditions.
+        timed_on: Machine that latency was measured on.
     """
 
     plan: Plan
@@ -138,6 +146,8 @@ class Run:
         default_factory=dict[str, Mapping[str, tuple[float, ...]]]
     )
     changes: tuple[str, ...] = ()
+    again: tuple[AgainJob, ...] = ()
+    timed_on: str = HERE
 
 
 def plan_from_plain(plain: Mapping[str, Any]) -> Plan:
@@ -171,6 +181,44 @@ def plan_from_plain(plain: Mapping[str, Any]) -> Plan:
     )
 
 
+def change_criteria(directory: Path, values: Mapping[str, Any], why: str) -> tuple[str, ...]:
+    """Judge a run by other criteria from now on; what was locked stays, and the report shows both.
+
+    Args:
+        directory: Run directory.
+        values: Criteria to change, as JSON values; the others are those that were locked.
+        why: The reason.
+
+    Returns:
+        The changes in words.
+
+    Raises:
+        ValueError: When there is no plan, the criteria cannot be used, or no reason is given.
+    """
+    if not why.strip():
+        raise ValueError("A change after locking needs a reason; give one with --why.")
+    finished = len(read_run(directory).jobs)
+    locked = plan_from_plain(read_json(directory / "plan.json")).criteria
+    used = criteria_from_plain({**to_plain(locked), **values})
+    write_json(
+        directory / CHANGED,
+        {"criteria": to_plain(used), "why": why, "finished_trainings": finished},
+    )
+    return read_run(directory).changes
+
+
+def _changed(directory: Path, plan: Plan) -> tuple[Plan, tuple[str, ...]]:
+    """The plan with criteria that were changed after locking, and the changes in words."""
+    path = directory / CHANGED
+    if not path.is_file():
+        return plan, ()
+    found = read_json(path)
+    used = criteria_from_plain(found["criteria"])
+    when = f"after {found['finished_trainings']} finished trainings, because: {found['why']}"
+    changes = criteria_changes(plan.criteria, used)
+    return replace(plan, criteria=used), tuple(f"{change} ({when})" for change in changes)
+
+
 def read_run(directory: Path) -> Run:
     """Read a run directory, finished or not.
 
@@ -183,7 +231,8 @@ def read_run(directory: Path) -> Run:
             f"{directory} holds no plan.json, so it is not the folder of a pilot. "
             "Give the folder that was passed as --out."
         )
-    plan = plan_from_plain(read_json(path))
+    plan, changes = _changed(directory, plan_from_plain(read_json(path)))
+    profiles, timed_on = read_profiles(directory)
     order = {(s.arm, s.demonstrations, s.seed): i for i, s in enumerate(plan.slots)}
     jobs: list[Job] = []
     problems: list[str] = []
@@ -212,7 +261,10 @@ def read_run(directory: Path) -> Run:
         jobs=tuple(jobs),
         failures=_read_failures(directory),
         references=_read_records(directory / "reference" / "records.jsonl"),
-        latency=_read_latency(directory / "latency.json"),
+        latency=profiles or _read_latency(directory / "latency.json"),
+        timed_on=timed_on,
+        again=read_again(directory, plan.hash),
+        changes=changes,
     )
 
 

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vertebra.stats.crossed import rate
+from vertebra.verdict.again import again
 from vertebra.verdict.compare import comparisons, records_of
 from vertebra.verdict.cost import cost, has_episodes, latencies, price
 from vertebra.verdict.factors import effects
 from vertebra.verdict.grounding import grounding
 from vertebra.verdict.judge import judge, listening_of, speeds_of
+from vertebra.verdict.language import languages
 from vertebra.verdict.measure import (
     conditions,
     headline,
@@ -75,6 +77,9 @@ def summarise(run: Run) -> Summary:
         listening=heard,
         speeds=speeds,
         effects=effects(run),
+        language=languages(run),
+        timed_on=run.timed_on,
+        again=again(run.again, [record for job in run.jobs for record in job.records]),
     )
 
 

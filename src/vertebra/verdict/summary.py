@@ -12,6 +12,8 @@ from vertebra.spec.criteria import Criteria
 from vertebra.spec.storage import to_plain
 from vertebra.stats.interval import Estimate
 from vertebra.stats.scaling import Crossing
+from vertebra.verdict.again_read import Again
+from vertebra.verdict.hearing import Language
 
 SUMMARY_VERSION = 2
 
@@ -402,6 +404,9 @@ class Summary:
         listening: Whether it does what it is told, one a sighted arm.
         speeds: Whether it keeps the latency limit, one a sighted arm; empty without a limit.
         effects: What parts of the recipes do.
+        language: What words do, one an arm and number of demonstrations with swapped rollouts.
+        again: The same policies under other conditions, beside themselves as planned.
+        timed_on: Machine that latency was measured on.
     """
 
     version: int = SUMMARY_VERSION
@@ -425,6 +430,9 @@ class Summary:
     listening: tuple[Listening, ...]
     speeds: tuple[Speed, ...]
     effects: tuple[Effect, ...]
+    language: tuple[Language, ...]
+    again: tuple[Again, ...]
+    timed_on: str
 
     def to_plain(self) -> dict[str, Any]:
         """JSON values."""

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from vertebra.envs.tabletop.episode import STATE, Episode, Look, Tool
 from vertebra.envs.tabletop.scene import SPLITS, make_initial_state
+from vertebra.envs.tabletop.shift import Shift, shifted
 from vertebra.envs.tabletop.tasks import SKILLS, World, goal_of
 from vertebra.spec.action import ActionSpec, Frame, Gripper, Rotation
 from vertebra.spec.observation import Camera, Dim, Observation, ObservationSpec
@@ -29,6 +30,7 @@ class Tabletop:
         skills: Which tasks may be asked, out of ``SKILLS``.
         max_steps: Control steps until an episode times out; by default some 2.5 times what the
             demonstrator needs for the longest of ``skills``.
+        shift: What is other than in demonstrations; nothing by default.
 
     Raises:
         ValueError: Naming every argument that is not possible.
@@ -45,10 +47,22 @@ class Tabletop:
         texture: bool = False,
         skills: tuple[str, ...] = ("put", "push", "lift"),
         max_steps: int | None = None,
+        shift: Shift | None = None,
     ) -> None:
         _require_possible(size, cameras, skills, max_steps)
         self.cameras = cameras
-        self._look = Look(size=size, cameras=cameras, shadows=shadows, texture=texture)
+        self._shift = shift
+        change = shift or Shift()
+        if shift is not None:
+            self.name = f"{Tabletop.name}+shift"
+        self._look = Look(
+            size=size,
+            cameras=cameras,
+            shadows=shadows or change.shadows,
+            texture=texture or change.texture,
+            camera_m=change.camera_m,
+            brightness=change.brightness,
+        )
         self.skills = tuple(skill for skill in SKILLS if skill in skills)
         self.max_steps = max_steps or max(_STEPS[skill] for skill in skills)
         self.offers = ObservationSpec(
@@ -94,6 +108,8 @@ class Tabletop:
                 and the actions alone decide what happens.
         """
         del seed
+        if self._shift is not None:
+            initial_state = shifted(initial_state, self._shift)
         self._episode = Episode(initial_state, task, self._look)
         return self.observe()
 

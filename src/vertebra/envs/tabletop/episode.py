@@ -4,7 +4,7 @@
 # pyright: reportAttributeAccessIssue=false
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mujoco
@@ -63,12 +63,16 @@ class Look:
         cameras: Cameras of an observation.
         shadows: Draw cast shadows.
         texture: Draw a wood grain on the mat.
+        camera_m: Metres by which the front camera is moved.
+        brightness: Factor on all colours.
     """
 
     size: int
     cameras: tuple[str, ...]
     shadows: bool
     texture: bool
+    camera_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    brightness: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +116,7 @@ class Episode:
         self._scene: Scene = scene_from_plain(initial_state.data)
         self._goals = {known.id: goal_of(known.id) for known in initial_state.tasks}
         self._model = mujoco.MjModel.from_xml_string(scene_xml(self._scene))
+        self._model.cam_pos[self._model.camera("front").id] += look.camera_m
         self._data = mujoco.MjData(self._model)
         self._renderer: RayRenderer | None = None
         self._views: dict[str, View] = {}
@@ -245,7 +250,9 @@ class Episode:
                     shadows=self._look.shadows,
                     texture=self._look.texture,
                 )
-            self._views[camera] = self._renderer.render(self._data, camera)
+            self._views[camera] = _lit(
+                self._renderer.render(self._data, camera), self._look.brightness
+            )
         return self._views[camera]
 
     def picture(self, camera: str, size: int) -> NDArray[np.uint8]:
@@ -275,6 +282,13 @@ class Episode:
             "points": points,
             "segmentation": {camera: seen[camera] for camera in self._look.cameras},
         }
+
+
+def _lit(view: View, brightness: float) -> View:
+    if brightness == 1.0:
+        return view
+    lit = np.minimum(view.image.astype(np.float32) * brightness, 255.0)
+    return replace(view, image=lit.astype(np.uint8))
 
 
 def _owners(model: mujoco.MjModel, scene: Scene) -> dict[int, str]:

@@ -1,0 +1,69 @@
+"""What can be said about running finished policies again. Every class is one command."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+Flag = tyro.conf.FlagCreatePairsOff
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileCommand:
+    """Time a policy on this machine: seconds, memory and bandwidth, as a file to take along.
+
+    Run it on the board that will carry the policy, and put the file into RUN/profiles (one a
+    policy): verdict, report and `vertebra realtime` then charge the latency of that board.
+    """
+
+    checkpoint: Annotated[Path, tyro.conf.Positional]
+    """Directory of the checkpoint."""
+    out: Path | None = None
+    """File to write."""
+    repeats: int = 200
+    """Timed inferences."""
+    slowdown: float = 1.0
+    """Factor on all seconds, to emulate a slower machine; the file says so."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealtimeCommand:
+    """Evaluate a pilot's policies in a world that does not wait while they compute.
+
+    The robot holds when no action is ready. Success, stale actions and latency go into the report.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Directory of the pilot."""
+    rate: float = 10.0
+    """Control rate in Hz; the one that the actions are meant for."""
+    profile: tuple[Path, ...] = ()
+    """Files of `vertebra profile`, one a policy; by default those in RUN/profiles."""
+    slowdown: float = 1.0
+    """Factor on all seconds, to emulate a slower machine."""
+    ahead: int = 0
+    """Begin the next inference when so many actions are left; 0: when none is."""
+    scenes: int | None = None
+    """Scenes of the plan to run; all by default."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobustnessCommand:
+    """Evaluate a pilot's policies on the table-top with one thing changed at a time.
+
+    Factors: camera, light, texture, layout, distractors, initial-pose, language.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Directory of the pilot."""
+    factors: tuple[str, ...] = ()
+    """Which factors; all by default."""
+    scenes: int | None = None
+    """Scenes of the plan to run; all by default."""
+    json: Flag[bool] = False
+    """Print JSON."""

@@ -1,0 +1,1 @@
+"""Blind comparisons of served policies on a team's own robot, after RoboArena's protocol."""

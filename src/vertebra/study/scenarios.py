@@ -1,0 +1,115 @@
+"""The scenarios of the study: what is claimed about the rule is measured in these."""
+
+import math
+from dataclasses import dataclass, replace
+
+from vertebra.spec.criteria import DEMONSTRATIONS, FOLLOWING, SUCCESS, Criteria
+from vertebra.study.synthetic import Scenario, Truth
+
+ALL_THREE = (FOLLOWING, SUCCESS, DEMONSTRATIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A scenario with a name.
+
+    Attributes:
+        name: What is special about it.
+        scenario: The truth.
+    """
+
+    name: str
+    scenario: Scenario
+
+
+def equal_arms() -> tuple[Case, ...]:
+    """No true difference (or one that does not matter): every "better" is false."""
+    null = Scenario(criteria=_any(SUCCESS))
+    everything = replace(null, criteria=_any(*ALL_THREE))
+    burden = replace(null, criteria=_any(DEMONSTRATIONS))
+    uneven = (Truth(seed_sd=0.6), Truth(seed_sd=0.2))
+    top = (Truth(logit=3.0), Truth(logit=3.0))
+    return (
+        Case(name="default criteria: following, success, 5 points", scenario=Scenario()),
+        Case(name="success", scenario=null),
+        Case(name="demonstrations", scenario=burden),
+        Case(name="following, success, demonstrations", scenario=everything),
+        Case(name="demonstrations, seeds share nothing", scenario=replace(burden, sharing=0.0)),
+        Case(name="demonstrations, seeds share all", scenario=replace(burden, sharing=1.0)),
+        Case(name="success, 200 rollouts", scenario=replace(null, rollouts=200)),
+        Case(name="success, seeds vary by 0.8", scenario=_with_sd(null, 0.8)),
+        Case(name="success, seeds vary by 0.6 and 0.2", scenario=replace(null, arms=uneven)),
+        Case(name="success, scenes suit one arm", scenario=replace(null, suited_sd=0.7)),
+        Case(name="success, near the ceiling (ties)", scenario=replace(null, arms=top)),
+        Case(name="success, 10 % errors", scenario=replace(null, errors=0.1)),
+        Case(name="success, 4 arms (6 pairs)", scenario=replace(null, arms=(Truth(),) * 4)),
+        Case(name="success, 10 seeds", scenario=replace(null, seeds=10)),
+        Case(name="success, difference as large as the margin", scenario=_at_margin()),
+        Case(name="all three, one seed", scenario=replace(everything, seeds=1)),
+    )
+
+
+def unequal_arms() -> tuple[Case, ...]:
+    """True differences: the second arm needs twice the demonstrations, and others."""
+    base = Scenario(arms=_twice(1.0))
+
+    def judged_by(*endpoints: str) -> Scenario:
+        return replace(base, criteria=Criteria(target_success=0.5, endpoints=endpoints))
+
+    plain = replace(base, criteria=_any(DEMONSTRATIONS))
+    steep = replace(plain, slope=1.2, arms=_twice(1.2))
+    return (
+        Case(name="success, margin", scenario=judged_by(SUCCESS)),
+        Case(name="demonstrations, margin", scenario=judged_by(DEMONSTRATIONS)),
+        Case(name="success, any difference", scenario=replace(plain, criteria=_any(SUCCESS))),
+        Case(name="demonstrations, any difference counts", scenario=plain),
+        Case(name="the same, seeds share nothing", scenario=replace(plain, sharing=0.0)),
+        Case(name="the same, seeds share all", scenario=replace(plain, sharing=1.0)),
+        Case(name="any difference, slope 1.2", scenario=steep),
+        Case(name="any difference, seeds vary by 0.2", scenario=_with_sd(plain, 0.2)),
+        Case(name="any difference, 200 rollouts", scenario=replace(plain, rollouts=200)),
+        Case(name="any difference, 5 seeds", scenario=replace(plain, seeds=5)),
+        Case(name="any difference, 10 seeds", scenario=replace(plain, seeds=10)),
+        Case(name="unequal ceilings 0.95 and 0.75", scenario=_ceilings(plain)),
+        Case(name="all three, margins", scenario=judged_by(*ALL_THREE)),
+        Case(name="all three, any difference", scenario=replace(plain, criteria=_any(*ALL_THREE))),
+        Case(name="all three, margins, one seed", scenario=replace(judged_by(*ALL_THREE), seeds=1)),
+        Case(name="equal arms, 10 seeds, 200 rollouts, margin 10 points", scenario=_same()),
+    )
+
+
+def _any(*endpoints: str) -> Criteria:
+    """Any difference counts: the hardest margins for false verdicts."""
+    return Criteria(
+        minimum_difference=0.0, minimum_ratio=1.0, target_success=0.5, endpoints=endpoints
+    )
+
+
+def _twice(slope: float) -> tuple[Truth, Truth]:
+    """The second arm lags by a factor of two in demonstrations."""
+    return Truth(logit=1.0), Truth(logit=1.0 - slope * math.log(2))
+
+
+def _with_sd(scenario: Scenario, seed_sd: float) -> Scenario:
+    return replace(scenario, arms=tuple(replace(arm, seed_sd=seed_sd) for arm in scenario.arms))
+
+
+def _ceilings(scenario: Scenario) -> Scenario:
+    first, second = scenario.arms
+    arms = (replace(first, logit=1.6, ceiling=0.95), replace(second, logit=1.6, ceiling=0.75))
+    return replace(scenario, arms=arms)
+
+
+def _at_margin() -> Scenario:
+    """A true difference of just what matters: calling it better would be false."""
+    arms = (Truth(logit=0.6), Truth(logit=0.0))
+    open_margin = Scenario(arms=arms, criteria=Criteria(endpoints=(SUCCESS,)))
+    exact = open_margin.difference(SUCCESS, 0, 1)
+    criteria = Criteria(endpoints=(SUCCESS,), minimum_difference=exact)
+    return replace(open_margin, criteria=criteria)
+
+
+def _same() -> Scenario:
+    criteria = Criteria(endpoints=(SUCCESS,), minimum_difference=0.1)
+    arms = (Truth(seed_sd=0.2), Truth(seed_sd=0.2))
+    return Scenario(arms=arms, seeds=10, rollouts=200, criteria=criteria)
