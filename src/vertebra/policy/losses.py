@@ -84,20 +84,26 @@ def _noised(network: Network, samples: Sequence[Examples], generator: torch.Gene
     clean = {name: joined([vectors for vectors, _ in found]) for name, found in targets.items()}
     weights = {name: joined([weight for _, weight in found]) for name, found in targets.items()}
     copies = {name: _copies(network, name) for name in recipe.noisy}
-    times = _times(network, count, chunks, copies, generator)
     shown = _shown_clean(network, count, generator)
+    times: dict[str, Tensor] = {}
     noisy: dict[str, tuple[Tensor, Tensor]] = {}
     wanted: dict[str, Tensor] = {}
     for name in recipe.noisy:
         data = clean[name].repeat(1, copies[name], 1)
         weights[name] = weights[name].repeat(1, copies[name])
+        drawn = recipe.noise[name].times
+        source = drawn.stream if isinstance(drawn, SameAs) else name
+        if source not in times:
+            each = chunks * copies[source]
+            times[source] = _drawn(recipe.noise[source].times, count, each, generator)
+        time = times[source].to(data.device)
         noise = _noise(data, generator)
         if name in shown:
-            times[name] = torch.where(shown[name][:, None], 1.0, times[name])
+            time = torch.where(shown[name][:, None], 1.0, time)
             weights[name] = weights[name] * ~shown[name][:, None]
         if recipe.leapfrogs:  # the first chunk of a sample has no past to be made from
             weights[name][:, : weights[name].shape[1] // chunks] = 0.0
-        noisy[name] = (between(noise, data, _per_token(network, name, times[name])), times[name])
+        noisy[name] = (between(noise, data, _per_token(network, name, time)), time)
         wanted[name] = velocity(noise, data)
     for name in network.table.named(Role.TEACHER):
         data = clean[network.table.stream(name).of]
@@ -125,26 +131,6 @@ def _copies(network: Network, name: str) -> int:
     readers = [query for query, keys in rows.items() if name in keys and query != name]
     alone = name == "action" and not readers and not network.shape.recipe.rolling
     return network.shape.size.draws if alone else 1
-
-
-def _times(
-    network: Network,
-    count: int,
-    chunks: int,
-    copies: Mapping[str, int],
-    generator: torch.Generator,
-) -> dict[str, Tensor]:
-    """Flow times [B, chunks * copies] of all noisy streams."""
-    found: dict[str, Tensor] = {}
-    noise = network.shape.recipe.noise
-    for name, number in copies.items():
-        if not isinstance(noise[name].times, SameAs):
-            drawn = _drawn(noise[name].times, count, chunks * number, generator)
-            found[name] = drawn.to(network.device)
-    for name in copies:
-        if isinstance(times := noise[name].times, SameAs):
-            found[name] = found[times.stream]
-    return found
 
 
 def _drawn(times: Times, count: int, each: int, generator: torch.Generator) -> Tensor:
