@@ -223,7 +223,7 @@ def test_another_question_names_its_differences():
     found = differences(QUESTION, other)
     assert len(found) == 2
     assert "recipes: locked is ['pi0', 'fast-wam'], asked is ['pi0']" in found
-    changed = replace(RECIPES[0], times={**RECIPES[0].times}, weights={"action": 2.0})
+    changed = replace(RECIPES[0], weights={"action": 2.0})
     assert (
         "changed definitions"
         in differences(QUESTION, replace(QUESTION, recipes=(changed, RECIPES[1])))[0]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from fakes.episodes import NEEDS
 from fakes.networks import network_of, shape_of
@@ -131,7 +132,9 @@ def test_an_expert_without_weights_is_named() -> None:
 def test_the_first_camera_gets_fine_tokens_and_cameras_are_in_order() -> None:
     network = network_of(PI0)
     assert network.grid == (4, 4)
-    assert list(network.senses.eyes["image"]) == [camera.name for camera in NEEDS.cameras]
+    eyes = network.senses.eyes["image"]
+    assert isinstance(eyes, nn.ModuleDict)
+    assert list(eyes) == [camera.name for camera in NEEDS.cameras]
     _, coarse = network.eyes
     assert (coarse.rows, coarse.columns) == (2, 2)
 

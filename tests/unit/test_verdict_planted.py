@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fakes.run import ARMS, FakeArm, write_run
-from vertebra.policy.recipe import recipe_to_plain
+from vertebra.policy.saved import recipe_to_plain
 from vertebra.recipes import ALL
 from vertebra.spec.criteria import Criteria
 from vertebra.spec.record import EpisodeRecord

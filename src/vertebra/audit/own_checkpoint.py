@@ -7,10 +7,13 @@ from vertebra.audit.checkpoint_family import Judgement
 from vertebra.audit.checkpoint_files import CheckpointFiles
 from vertebra.audit.evidence import Evidence
 from vertebra.audit.layout import Family
-from vertebra.policy.recipe import Recipe, recipe_from_plain
+from vertebra.coupling.kinds import Head, Inverse
+from vertebra.coupling.table import Joint
+from vertebra.policy.recipe import Recipe
+from vertebra.policy.saved import recipe_from_plain
 
 MANIFEST = "manifest.json"
-FAMILIES = {"vla": Family.VLA, "wam": Family.WAM}
+FAMILIES = {"vla": Family.VLA, "wam": Family.WAM, "hybrid": Family.HYBRID}
 
 
 def own_manifest(files: CheckpointFiles) -> Mapping[str, Any] | None:
@@ -41,9 +44,11 @@ def judge_own(files: CheckpointFiles, manifest: Mapping[str, Any]) -> Judgement:
 def couples(manifest: Mapping[str, Any]) -> str:
     """How the actions of a readable recipe reach the backbone."""
     recipe = recipe_from_plain(manifest["recipe"])
-    seen = ", ".join(recipe.coupling.sees["action"])
+    seen = ", ".join(recipe.table.sees["action"])
     skipped = ", ".join(sorted(recipe.skips)) or "nothing"
-    return f"joint attention: the action sees {seen}; {skipped} may be skipped when acting"
+    by = {Joint: "joint attention", Head: "a head on hidden states", Inverse: "inverse dynamics"}
+    means = by[type(recipe.coupling)]
+    return f"{means}: the action sees {seen}; {skipped} may be skipped when acting"
 
 
 def _evidence(recipe: Recipe, manifest: Mapping[str, Any]) -> tuple[Evidence, ...]:
