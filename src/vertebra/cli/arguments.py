@@ -180,6 +180,10 @@ class VerdictCommand:
 
     run: Annotated[Path, tyro.conf.Positional]
     """Directory of the pilot."""
+    records: tuple[Path, ...] = ()
+    """Episodes from elsewhere (robot, arena) to judge by, in place of the pilot's own."""
+    protocol: int | None = None
+    """Print a protocol for an operator, over so many scenes, instead of a verdict."""
     json: Flag[bool] = False
     """Print JSON: every number of the report."""
 

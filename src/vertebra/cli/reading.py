@@ -7,7 +7,8 @@ from typing import Any
 from vertebra.cli.arguments import RecipesCommand, ReportCommand, VerdictCommand
 from vertebra.recipes.table import HEADINGS, rows
 from vertebra.spec.storage import to_plain
-from vertebra.verdict.run import read_run
+from vertebra.verdict.real import RULES, protocol, with_records
+from vertebra.verdict.run import Run, read_run
 from vertebra.verdict.summarise import summarise
 
 
@@ -51,7 +52,10 @@ def report(command: ReportCommand) -> int:
 
 def verdict(command: VerdictCommand) -> int:
     """Summarise a run without writing anything."""
-    summary = summarise(read_run(command.run))
+    run = read_run(command.run)
+    if command.protocol is not None:
+        return _protocol(run, command)
+    summary = summarise(with_records(run, command.records) if command.records else run)
     if command.json:
         write_out_json(summary)
         return 0
@@ -60,4 +64,22 @@ def verdict(command: VerdictCommand) -> int:
     write_out(f"{found.word} ({done})\n{found.headline}")
     for sentence in found.sentences:
         write_out(f"- {sentence}")
+    return 0
+
+
+def _protocol(run: Run, command: VerdictCommand) -> int:
+    """Print what an operator does, and the key that stays with somebody else."""
+    trials, key = protocol(run, command.protocol or 0)
+    if command.json:
+        write_out_json({"plan": run.plan.hash, "rules": RULES, "trials": trials, "key": key})
+        return 0
+    write_out(f"Protocol for plan {run.plan.hash}")
+    for number, rule in enumerate(RULES, start=1):
+        write_out(f"{number}. {rule}")
+    write_out("trial  scene  policy  instruction")
+    for one in trials:
+        write_out(f"{one.number:5}  {one.scene:5}  {one.policy:6}  {one.instruction}")
+    write_out("Key (cut off here; it is not for the operator):")
+    for letters, training in key.items():
+        write_out(f"  {letters} = {training}")
     return 0
