@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fakes.arena import Desk, arena, drive
 from fakes.policies import Seeker
-from fakes.serving import Robot, droid_policy, openpi_message, roboarena_message, serving
+from fakes.serving import Robot, droid_policy, openpi_message, roboarena_message, serving, until
 from fakes.worlds import Plane, make_state
 from vertebra.cli.entry import run
 from vertebra.recipes.pi0 import PI0
@@ -345,8 +344,7 @@ def test_stopping_a_episode_stops_the_robot(tmp_path: Path) -> None:
         desk.do("end")
         with pytest.raises(ConnectionClosed, match="episode has ended"):
             robot.send(message)
-        time.sleep(0.1)
-        assert not desk.get("api/state")["robot"]
+        until(lambda: not desk.get("api/state")["robot"])
 
 
 def test_a_late_or_second_tap_changes_nothing(tmp_path: Path) -> None:
