@@ -1,6 +1,7 @@
 """Blind comparisons: what evaluator and robot get to know, what is kept, and how it goes on."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -216,6 +217,22 @@ def test_a_journal_that_was_edited_is_refused(tmp_path: Path) -> None:
         read_journal(path)
     path.write_text(whole)
     assert len(read_votes(tmp_path)) == 1
+
+
+def test_an_event_that_the_disk_does_not_take_has_not_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    referee = Referee(tmp_path, NOWHERE, seed=0)
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, content: write(file, content[:20]))
+        with pytest.raises(OSError, match="disk is full"):
+            referee.ask("lift")
+    assert referee.state.phase == Phase.IDLE
+    referee.ask("push")
+    kinds = [event["kind"] for event in read_journal(tmp_path / JOURNAL)]
+    assert kinds == ["started", "asked", "drawn"]
+    referee.close()
 
 
 def test_a_policy_may_join_later_but_none_may_vanish(tmp_path: Path) -> None:
