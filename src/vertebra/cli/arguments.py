@@ -170,6 +170,10 @@ class ReportCommand:
 
     run: Annotated[Path, tyro.conf.Positional]
     """Directory of the pilot."""
+    tables: Path | None = None
+    """Directory for all numbers as tables, and one table for LaTeX; none by default."""
+    tables_as: Literal["csv", "parquet"] = "csv"
+    """Kind of these tables."""
     json: Flag[bool] = False
     """Print JSON."""
 

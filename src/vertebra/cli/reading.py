@@ -2,14 +2,16 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from vertebra.cli.arguments import RecipesCommand, ReportCommand, VerdictCommand
 from vertebra.recipes.table import HEADINGS, rows
-from vertebra.spec.storage import to_plain
+from vertebra.spec.storage import read_json, to_plain
 from vertebra.verdict.real import RULES, protocol, with_records
 from vertebra.verdict.run import Run, read_run
 from vertebra.verdict.summarise import summarise
+from vertebra.verdict.summary import summary_from_plain
 
 
 def write_out(text: str) -> None:
@@ -39,14 +41,22 @@ def recipes(command: RecipesCommand) -> int:
 
 
 def report(command: ReportCommand) -> int:
-    """Write ``verdict.json`` and ``report.html``."""
+    """Write ``verdict.json`` and ``report.html``, and tables where asked."""
     from vertebra.report.render import write_report
 
     path = write_report(command.run)
+    written: tuple[Path, ...] = ()
+    if command.tables is not None:
+        from vertebra.report.tables import write_tables
+
+        summary = summary_from_plain(read_json(command.run / "verdict.json"))
+        written = write_tables(summary, command.tables, kind=command.tables_as)
     if command.json:
-        write_out_json({"report": path, "verdict": command.run / "verdict.json"})
+        verdict = command.run / "verdict.json"
+        write_out_json({"report": path, "verdict": verdict, "tables": written})
     else:
-        write_out(str(path))
+        for file in (*written, path):
+            write_out(str(file))
     return 0
 
 
