@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import msgpack
 import numpy as np
 from websockets.sync.client import connect
 
+from fakes.policies import Seeker
 from vertebra.backbones.sizes import TINY
 from vertebra.data.statistics import Normaliser, Scaling
 from vertebra.policy.acting import TrainedPolicy
@@ -80,6 +82,27 @@ def robot_policy(recipe: Recipe, needs: ObservationSpec, makes: ActionSpec) -> T
 def droid_policy(recipe: Recipe) -> TrainedPolicy:
     """A tiny policy for RoboArena's robot."""
     return robot_policy(recipe, DROID_NEEDS, DROID_MAKES)
+
+
+class Gated(Seeker):
+    """Thinks until it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def act(self, session: Any, observation: Observation, deadline_s: float | None = None) -> Any:
+        assert self.gate.wait(60)
+        return super().act(session, observation, deadline_s)
+
+
+def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 class Serving:

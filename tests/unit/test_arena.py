@@ -1,10 +1,10 @@
 """Blind comparisons: what evaluator and robot get to know, what is kept, and how it goes on."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fakes.arena import Desk, arena, drive
 from fakes.policies import Seeker
-from fakes.serving import Robot, droid_policy, openpi_message, roboarena_message, serving
+from fakes.serving import Robot, droid_policy, openpi_message, roboarena_message, serving, until
 from fakes.worlds import Plane, make_state
 from vertebra.cli.entry import run
 from vertebra.recipes.pi0 import PI0
@@ -219,6 +219,22 @@ def test_a_journal_that_was_edited_is_refused(tmp_path: Path) -> None:
     assert len(read_votes(tmp_path)) == 1
 
 
+def test_an_event_that_the_disk_does_not_take_has_not_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    referee = Referee(tmp_path, NOWHERE, seed=0)
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, content: write(file, content[:20]))
+        with pytest.raises(OSError, match="disk is full"):
+            referee.ask("lift")
+    assert referee.state.phase == Phase.IDLE
+    referee.ask("push")
+    kinds = [event["kind"] for event in read_journal(tmp_path / JOURNAL)]
+    assert kinds == ["started", "asked", "drawn"]
+    referee.close()
+
+
 def test_a_policy_may_join_later_but_none_may_vanish(tmp_path: Path) -> None:
     referee = Referee(tmp_path, NOWHERE, seed=0)
     carry_out(referee, "A")
@@ -345,8 +361,7 @@ def test_stopping_a_episode_stops_the_robot(tmp_path: Path) -> None:
         desk.do("end")
         with pytest.raises(ConnectionClosed, match="episode has ended"):
             robot.send(message)
-        time.sleep(0.1)
-        assert not desk.get("api/state")["robot"]
+        until(lambda: not desk.get("api/state")["robot"])
 
 
 def test_a_late_or_second_tap_changes_nothing(tmp_path: Path) -> None:

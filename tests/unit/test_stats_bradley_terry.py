@@ -84,7 +84,7 @@ def test_with_ties_it_is_the_maximum_of_davidsons_likelihood() -> None:
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     centred = np.array(TRUE) - np.mean(TRUE)
     covered = trials = 0
-    for seed in range(60):
+    for seed in range(40):
         for place in rank(drawn(150, seed, tie=0.3)).ranks:
             truth = 1500 + 200 * centred[NAMES.index(place.policy)]
             covered += place.low <= truth <= place.high
@@ -139,12 +139,12 @@ def test_pairs_that_are_needed_have_the_power_that_was_asked_for() -> None:
     weights = np.array([math.exp(gap / 2), math.exp(-gap / 2), 2 * tie])
     rng = np.random.default_rng(0)
     told = 0
-    for _ in range(300):
+    for _ in range(150):
         words = rng.choice(["A", "B", "tie"], needed, p=weights / weights.sum())
         votes = [Vote(a="x", b="y", preference=word) for word in words]
         (pair,) = rank(votes).gaps
         told += pair.better == "x" and pair.low > 0
-    assert 0.73 <= told / 300 <= 0.87
+    assert 0.70 <= told / 150 <= 0.90
     assert pairs_needed(gap, 1 / 1e9, tie) == 0
     assert pairs_needed(0.0, 1.0, tie) is None
     fewer = pairs_needed(2 * gap, math.inf, tie)

@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 
 from vertebra.stats.growth import Cell, fit
-from vertebra.stats.scaling import Curve, demo_ratio, fit_curve
+from vertebra.stats.scaling import Curve, DemoRatio, demo_ratio, fit_curve
 
 COUNTS = (100, 200, 400, 800)
 
@@ -202,3 +202,13 @@ def test_chain_lengths_are_read_as_links() -> None:
     # Five times the links of the same rollouts are not five times the evidence.
     assert other.low is not None and one.low is not None
     assert other.low == pytest.approx(one.low, rel=0.1)
+
+
+def test_a_target_above_a_ceiling_is_left_open() -> None:
+    """Nothing is excluded, and nothing warns, where the best ceilings lie below the target."""
+    fits = fit([cells(midpoint=90, slope=2.5, ceiling=0.5), cells(midpoint=120, ceiling=0.5)])
+    assert fits is not None and fits.ceilings.min() < 0.75
+    ratio = DemoRatio(fits=fits, target=0.75, seeds=3, cells=24)
+    low, high = ratio.interval()
+    assert (low, high) == (-math.inf, math.inf)
+    assert ratio.p_above(0.0) >= 0.5 and ratio.p_below(0.0) >= 0.5

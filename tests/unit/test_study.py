@@ -10,12 +10,13 @@ from dataclasses import replace
 import pytest
 
 from fakes.run import fake_record
+from house import repository
 from vertebra.spec.criteria import DEMONSTRATIONS, FOLLOWING, SUCCESS, Criteria
 from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.task import Outcome as Ended
 from vertebra.study.design import Wish, affordable, forecast, proposals, scenario
 from vertebra.study.errors import Share, measure
-from vertebra.study.scenarios import equal_arms
+from vertebra.study.scenarios import equal_arms, unequal_arms
 from vertebra.study.synthetic import Scenario, SyntheticPilot, Truth, judged, pilots
 from vertebra.study.tables import page
 from vertebra.verdict.compare import comparisons
@@ -221,3 +222,10 @@ def test_prices_make_a_total() -> None:
 def test_a_share_says_how_sure_it_is() -> None:
     assert Share(count=100, trials=2000).upper == pytest.approx(0.0605, abs=1e-3)
     assert math.isnan(Share(count=0, trials=0).value)
+
+
+def test_the_page_of_the_study_is_current() -> None:
+    """Every case of the code has its row in the page, in order; the numbers are `make study`'s."""
+    text = (repository.ROOT / "docs" / "study.md").read_text()
+    rows = re.findall(r"^\| (?!what decides|---)(.+?) \|", text, flags=re.MULTILINE)
+    assert rows == [case.name for case in (*equal_arms(), *unequal_arms())], "run `make study`"

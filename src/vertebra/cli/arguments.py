@@ -191,6 +191,10 @@ class ReportCommand:
 
     run: Annotated[Path, tyro.conf.Positional]
     """Directory of the pilot."""
+    tables: Path | None = None
+    """Directory for all numbers as tables, and one table for LaTeX; none by default."""
+    tables_as: Literal["csv", "parquet"] = "csv"
+    """Kind of these tables."""
     json: Flag[bool] = False
     """Print JSON."""
 
@@ -201,6 +205,10 @@ class VerdictCommand:
 
     run: Annotated[Path, tyro.conf.Positional]
     """Directory of the pilot."""
+    records: tuple[Path, ...] = ()
+    """Episodes from elsewhere (robot, arena) to judge by, in place of the pilot's own."""
+    protocol: int | None = None
+    """Print a protocol for an operator, over so many scenes, instead of a verdict."""
     json: Flag[bool] = False
     """Print JSON: every number of the report."""
 

@@ -2,12 +2,15 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from vertebra.cli.arguments import ReportCommand, VerdictCommand
-from vertebra.spec.storage import to_plain
-from vertebra.verdict.run import read_run
+from vertebra.spec.storage import read_json, to_plain
+from vertebra.verdict.real import RULES, protocol, with_records
+from vertebra.verdict.run import Run, read_run
 from vertebra.verdict.summarise import summarise
+from vertebra.verdict.summary import summary_from_plain
 
 
 def write_out(text: str) -> None:
@@ -22,20 +25,31 @@ def write_out_json(value: Any) -> None:
 
 
 def report(command: ReportCommand) -> int:
-    """Write ``verdict.json`` and ``report.html``."""
+    """Write ``verdict.json`` and ``report.html``, and tables where asked."""
     from vertebra.report.render import write_report
 
     path = write_report(command.run)
+    written: tuple[Path, ...] = ()
+    if command.tables is not None:
+        from vertebra.report.tables import write_tables
+
+        summary = summary_from_plain(read_json(command.run / "verdict.json"))
+        written = write_tables(summary, command.tables, kind=command.tables_as)
     if command.json:
-        write_out_json({"report": path, "verdict": command.run / "verdict.json"})
+        verdict = command.run / "verdict.json"
+        write_out_json({"report": path, "verdict": verdict, "tables": written})
     else:
-        write_out(str(path))
+        for file in (*written, path):
+            write_out(str(file))
     return 0
 
 
 def verdict(command: VerdictCommand) -> int:
     """Summarise a run without writing anything."""
-    summary = summarise(read_run(command.run))
+    run = read_run(command.run)
+    if command.protocol is not None:
+        return _protocol(run, command)
+    summary = summarise(with_records(run, command.records) if command.records else run)
     if command.json:
         write_out_json(summary)
         return 0
@@ -44,4 +58,22 @@ def verdict(command: VerdictCommand) -> int:
     write_out(f"{found.word} ({done})\n{found.headline}")
     for sentence in found.sentences:
         write_out(f"- {sentence}")
+    return 0
+
+
+def _protocol(run: Run, command: VerdictCommand) -> int:
+    """Print what an operator does, and the key that stays with somebody else."""
+    trials, key = protocol(run, command.protocol or 0)
+    if command.json:
+        write_out_json({"plan": run.plan.hash, "rules": RULES, "trials": trials, "key": key})
+        return 0
+    write_out(f"Protocol for plan {run.plan.hash}")
+    for number, rule in enumerate(RULES, start=1):
+        write_out(f"{number}. {rule}")
+    write_out("trial  scene  policy  instruction")
+    for one in trials:
+        write_out(f"{one.number:5}  {one.scene:5}  {one.policy:6}  {one.instruction}")
+    write_out("Key (cut off here; it is not for the operator):")
+    for letters, training in key.items():
+        write_out(f"  {letters} = {training}")
     return 0

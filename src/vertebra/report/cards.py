@@ -60,12 +60,21 @@ class Measure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Found:
+    """Something that was found out about an arm, in words."""
+
+    good: bool
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
     """A sighted arm on the first screen."""
 
     key: Key
     family: str
     demonstrations: str
+    found: tuple[Found, ...]
     measures: tuple[Measure, ...]
     flags: tuple[str, ...]
 
@@ -90,11 +99,12 @@ def card(key: Key, point: Point | None, largest: Mapping[str, Point], summary: S
             key=key,
             family=phrases.FAMILIES.get(key.family, key.family),
             demonstrations="not finished yet",
+            found=(),
             measures=(),
             flags=(),
         )
     twin = next((p for p in largest.values() if p.blind and p.recipe == point.recipe), None)
-    flags = _found(point.arm, summary)
+    flags: list[str] = []
     if len(point.jobs) < point.seeds_planned:
         flags.append(f"{len(point.jobs)} of {point.seeds_planned} training seeds finished")
     if len(point.jobs) == 1 and point.episodes:
@@ -109,29 +119,32 @@ def card(key: Key, point: Point | None, largest: Mapping[str, Point], summary: S
         key=key,
         family=phrases.FAMILIES.get(key.family, key.family),
         demonstrations=f"{phrases.grouped(point.demonstrations)} demonstrations",
+        found=_found(point.arm, summary),
         measures=tuple(_measures(point, twin, summary)),
         flags=tuple(flags),
     )
 
 
 HEARD = {
-    LISTENS: "follows language (beats its blind twin)",
-    DEAF: "does not follow language",
-    UNSKILLED: "has not learnt to act",
+    LISTENS: (True, "Follows language"),
+    DEAF: (False, "Does not follow language"),
+    UNSKILLED: (False, "Has not learnt to act"),
 }
 
 
-def _found(arm: str, summary: Summary) -> list[str]:
-    """What was found out about an arm, for its card."""
-    flags = [HEARD[one.word] for one in summary.listening if one.arm == arm and one.word in HEARD]
-    return flags + [_speed(speed) for speed in summary.speeds if speed.arm == arm]
+def _found(arm: str, summary: Summary) -> tuple[Found, ...]:
+    """Whether an arm listens, and whether it is fast enough."""
+    heard = [HEARD[one.word] for one in summary.listening if one.arm == arm and one.word in HEARD]
+    told = [Found(good=good, words=words) for good, words in heard]
+    return (*told, *(_speed(speed) for speed in summary.speeds if speed.arm == arm))
 
 
-def _speed(speed: Speed) -> str:
+def _speed(speed: Speed) -> Found:
     limit = f"the limit of {phrases.milliseconds(speed.limit_s)} a chunk"
     if speed.keeps is None:
-        return f"not shown to keep {limit}"
-    return f"keeps {limit}" if speed.keeps else f"too slow: breaks {limit}"
+        return Found(good=False, words=f"Not shown to keep {limit}")
+    words = f"Keeps {limit}" if speed.keeps else f"Too slow: breaks {limit}"
+    return Found(good=speed.keeps, words=words)
 
 
 def _measures(point: Point, twin: Point | None, summary: Summary) -> list[Measure]:

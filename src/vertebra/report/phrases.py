@@ -124,7 +124,7 @@ def grouped(value: float) -> str:
 def count_range(low: float | None, high: float | None) -> str:
     """The interval of a number of demonstrations; open ends say so."""
     if low is None and high is None:
-        return "any number that was measured"
+        return "interval open at both ends"
     if low is None:
         return f"under {grouped(high or 0)}"
     return f"over {grouped(low)}" if high is None else f"{grouped(low)}{TO}{grouped(high)}"

@@ -8,7 +8,7 @@ with a ceiling c_a <= 1, fitted by maximum (quasi-)likelihood. Trainings of one 
 subsets across N, so the unit is the training seed here too: scores are summed over all N of one arm
 and seed, and intervals are t with sum(seeds - 1) degrees of freedom. Dispersion over single
 cells (quasi-binomial) assumes independent cells; where the N share their seed it covers
-64 % at nominal 95 %, a plain binomial interval less (docs/study.md).
+about 65 % at nominal 95 % (tests/laws/test_intervals.py), a plain binomial interval less.
 
 A ceiling below 1 is taken up when the data ask for it; every interval then covers all ceilings that
 fit about as well as the best one (:mod:`vertebra.stats.growth`).
@@ -82,10 +82,11 @@ class DemoRatio:
         return max(t_above(-t, self.fits.freedom) for t in self._t(margin))
 
     def _gaps(self) -> Array:
-        """Slope times the logarithm of the ratio, for every fit; infinite beyond a ceiling."""
+        """Slope times the logarithm of the ratio, for every fit; not finite beyond a ceiling."""
         aims = _aims(self.target, self.fits.ceilings)
         intercepts = self.fits.theta[:, :2]
-        return (aims[:, 1] - intercepts[:, 1]) - (aims[:, 0] - intercepts[:, 0])
+        with np.errstate(invalid="ignore"):  # beyond both ceilings: infinite minus infinite
+            return (aims[:, 1] - intercepts[:, 1]) - (aims[:, 0] - intercepts[:, 0])
 
     def _covariance(self, f: int) -> Array:
         """2 x 2, of (gap, slope)."""
@@ -232,6 +233,8 @@ def demo_ratio(
     fits = fit(sides)
     if fits is None or not fits.theta[0, -1] > 0:
         return None, "the two curves do not rise together"
+    if target >= fits.ceilings[0].min():
+        return None, "a curve levels off below the target"
     seeds = min(curve.seeds for curve in curves if curve is not None)
     cells = len(sides[0]) + len(sides[1])
     return DemoRatio(fits=fits, target=target, seeds=seeds, cells=cells), ""

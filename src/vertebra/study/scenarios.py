@@ -27,7 +27,7 @@ def equal_arms() -> tuple[Case, ...]:
     null = Scenario(criteria=_any(SUCCESS))
     everything = replace(null, criteria=_any(*ALL_THREE))
     burden = replace(null, criteria=_any(DEMONSTRATIONS))
-    uneven = (Truth(seed_sd=0.6), Truth(seed_sd=0.2))
+    uneven = (Truth(logit=0.0, seed_sd=0.6), Truth(logit=0.0, seed_sd=0.2))
     top = (Truth(logit=3.0), Truth(logit=3.0))
     return (
         Case(name="default criteria: following, success, 5 points", scenario=Scenario()),

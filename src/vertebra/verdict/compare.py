@@ -28,18 +28,29 @@ from vertebra.verdict.run import Plan, Run
 from vertebra.verdict.summary import CANNOT_TELL, Comparison
 
 TWIN, SIDES = "twin", "sides"
+SPLITS = ("layout", "pair", "composition", "paraphrase")
+"""Splits in the order in which they are shown; others follow."""
 Shown = tuple[Evidence, Estimate | None, str]
 """Evidence, how it is shown, and why there is none."""
 
 
 def records_of(run: Run, arm: str, demonstrations: int) -> list[EpisodeRecord]:
-    """All episodes of an arm's finished jobs at one number of demonstrations."""
-    return [
+    """All episodes of an arm's finished jobs at one number of demonstrations, in one order.
+
+    The order is that of the seeds, splits, states and tasks, not that in which they were written.
+    """
+    found = [
         record
         for job in run.jobs
         if job.arm == arm and job.demonstrations == demonstrations
         for record in job.records
     ]
+    return sorted(found, key=_place)
+
+
+def _place(r: EpisodeRecord) -> tuple[int, int, str, str, str, str, str]:
+    known = SPLITS.index(r.split) if r.split in SPLITS else len(SPLITS)
+    return (r.seed, known, r.split, r.initial_state, r.task, r.condition, r.instruction)
 
 
 def twins(plan: Plan) -> list[tuple[str, str]]:
@@ -245,4 +256,7 @@ def _missing(evidence: Evidence, decision: Decision, questions: int) -> str:
         return lead + "not even 30 seeds on each side and eight times the scenes would settle it"
     seeds, states = wanted
     scenes = "" if states <= found.states else f" and {states} scenes instead of {found.states}"
-    return lead + f"about {seeds} seeds on each side{scenes} would settle a difference of this size"
+    settles = "would settle a difference of this size"
+    if abs(found.value) <= evidence.margin:
+        settles = "would show them equivalent, if the difference stays this small"
+    return f"{lead}about {seeds} seeds on each side{scenes} {settles}"

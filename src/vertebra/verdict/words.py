@@ -170,8 +170,9 @@ def _between(word: str, pair: Sequence[Comparison]) -> str:
 
 
 def _more(share: float, measure: str) -> str:
-    size = f"{abs(100 * share):.0f} points"
-    if size == "0 points":
+    count = f"{abs(100 * share):.0f}"
+    size = f"{count} point" if count == "1" else f"{count} points"
+    if count == "0":
         return "as many" if measure == FOLLOWING else "as"
     if measure == FOLLOWING:
         return f"{size} more" if share > 0 else f"{size} fewer"

@@ -69,7 +69,11 @@ class Journal:
         self._cut_torn_line(path)
 
     def append(self, kind: str, **fields: Any) -> Mapping[str, Any]:
-        """Add an event; it is on the disk when this returns."""
+        """Add an event; it is on the disk when this returns, or not at all.
+
+        Raises:
+            OSError: When the disk does not take it.
+        """
         event = {
             "number": len(self.events),
             "before": digest(self.events[-1]) if self.events else "",
@@ -77,8 +81,15 @@ class Journal:
             "kind": kind,
             **fields,
         }
-        os.write(self._file, (canonical_json(event) + "\n").encode())
-        os.fsync(self._file)
+        content = (canonical_json(event) + "\n").encode()
+        size = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, content) < len(content):
+                raise OSError("The disk is full; the journal took no more. Free some room.")
+            os.fsync(self._file)
+        except OSError:
+            os.ftruncate(self._file, size)
+            raise
         self.events.append(event)
         return event
 

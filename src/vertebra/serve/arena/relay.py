@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.http11 import Request, Response
+from websockets.protocol import State
 
 from vertebra.serve.arena.referee import Referee, Tally
 from vertebra.spec.wire import ACTIONS_KEY, PROMPT_KEY, pack, unpack
@@ -44,8 +45,8 @@ class Relay:
 
     @property
     def connected(self) -> bool:
-        """Whether a robot is connected."""
-        return self._robot is not None
+        """Whether a robot is connected (one that is closing its connection is not)."""
+        return self._robot is not None and self._robot.state is State.OPEN
 
     def admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Let a robot in only while an episode runs, and one at a time."""
@@ -57,14 +58,14 @@ class Relay:
             return connection.respond(
                 http.HTTPStatus.SERVICE_UNAVAILABLE, "No episode runs; press begin first.\n"
             )
-        if self._robot is not None:
+        if self.connected:
             return connection.respond(http.HTTPStatus.CONFLICT, "Another robot is connected.\n")
         return None
 
     async def converse(self, robot: ServerConnection) -> None:
         """Carry the messages of one connection of the robot."""
         turn = self._referee.running
-        if turn is None or self._robot is not None:
+        if turn is None or self.connected:
             await robot.close(1013, "not now")
             return
         self._robot, tally = robot, self._referee.tally
@@ -85,7 +86,8 @@ class Relay:
         except (OSError, InvalidHandshake, TimeoutError, ValueError) as error:
             await self._fail(robot, tally, error, say=greeted)
         finally:
-            self._robot = None
+            if self._robot is robot:
+                self._robot = None
 
     async def stop(self) -> None:
         """End the robot's connection: its episode is over."""
