@@ -92,3 +92,19 @@ def test_planning_counts_candidates_ensembles_and_steps() -> None:
         "future": candidates * futures * steps["future"],
         "value": candidates * futures * judged * steps["value"],
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "gated"),
+    [("pi0", "action", True), ("fast-wam", "action", False), ("fast-wam", "video", False)],
+)
+def test_published_parameters_follow_from_widths(name: str, of: str, gated: bool) -> None:
+    """Attention, cross-attention where there is a text width, and MLP, within 3 %."""
+    (part,) = values(name, "transformer", of)
+    (published,) = values(name, "parameters", of)
+    width, inner = part["width"], part["heads"] * part["head_width"]
+    keys = part.get("kv_heads", part["heads"]) * part["head_width"]
+    attention = 2 * width * inner + 2 * width * keys
+    mlp = (3 if gated else 2) * width * part["ffn"]
+    layer = attention * (2 if "text_width" in part else 1) + mlp
+    assert part["layers"] * layer == pytest.approx(published, rel=0.03)
