@@ -17,8 +17,8 @@ from vertebra.recipes.cosmos_policy import COSMOS_POLICY as COSMOS
 from vertebra.recipes.dreamzero import DREAMZERO
 from vertebra.recipes.fast_wam import FAST_WAM, FAST_WAM_IDM, FAST_WAM_JOINT
 from vertebra.recipes.gr00t import GR00T
-from vertebra.recipes.motus import MOTUS
 from vertebra.recipes.lingbot_va import LINGBOT_VA
+from vertebra.recipes.motus import MOTUS
 from vertebra.recipes.pi0 import PI0
 from vertebra.recipes.rhoda_dva import RHODA_DVA
 from vertebra.recipes.unipi import UNIPI
