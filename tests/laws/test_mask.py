@@ -61,7 +61,9 @@ def brute_force(joint: Joint, times: dict[str, np.ndarray]) -> list[list[bool]]:
 
 def unrolled(joint: Joint, name: str) -> set[str]:
     """Streams that an output needs at its own or a later chunk time, chunk by chunk."""
-    names, chunks, now = list(joint.sees), 6, 4
+    names = list(joint.sees)
+    now = len(names) + 1  # room for looks into the past and from later chunks back
+    chunks = 2 * now + 1
     times = {stream: np.arange(chunks) for stream in names}
     sees = attention_mask(joint, times) | np.eye(len(names) * chunks, dtype=bool)
     order = [stream.name for stream in joint.streams]

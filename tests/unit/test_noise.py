@@ -78,7 +78,7 @@ def of_sigma(times: LogNormalSigma) -> Callable[[Values], Values]:
         (LogNormalSigma(uniform_share=1.0), of_sigma(LogNormalSigma(uniform_share=1.0))),
         (Between(low=0.5, high=0.75), lambda t: np.clip((t - 0.5) / 0.25, 0, 1)),
     ],
-    ids=str,
+    ids=lambda value: "" if callable(value) else str(value),
 )
 def test_draws_have_the_quantiles_of_their_distribution(
     times: Times, cdf: Callable[[Values], Values]

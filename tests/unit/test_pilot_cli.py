@@ -34,7 +34,8 @@ def test_the_version(capsys):
 def test_recipes_as_a_table_and_as_json(capsys):
     assert run(["recipes"]) == 0
     table = capsys.readouterr().out.splitlines()
-    assert table[0].startswith("recipe") and any(line.startswith("pi0 ") for line in table)
+    assert any(line.split()[:2] == ["recipe", "backbone"] for line in table)
+    assert any(line.split()[:2] == ["pi0", "VLM"] for line in table)
     assert run(["recipes", "--json"]) == 0
     assert {"pi0", "fast-wam"} <= {row["recipe"] for row in json.loads(capsys.readouterr().out)}
 

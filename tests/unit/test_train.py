@@ -405,8 +405,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> No
         write_json(tmp_path / "manifest.json", {**manifest, "sha256": fresh})
 
     def spoil(tensors: dict[str, torch.Tensor]) -> None:
-        del tensors["words.position"]
-        tensors["state.0.bias"] = torch.zeros(3)
+        del tensors["senses.words.position"]
+        tensors["senses.state.0.bias"] = torch.zeros(3)
         tensors["extra"] = torch.zeros(1)
 
     rewrite(lambda tensors: None)
@@ -414,8 +414,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused_by_name(tmp_path: Path) -> No
     rewrite(spoil)
     with pytest.raises(SpecMismatch, match="does not fit its recipe") as caught:
         load_policy(tmp_path)
-    for words in ("'words.position' is missing", "'extra' is not part of the recipe",
-                  f"'state.0.bias' has shape [3], expected [{TINY.trunk}]"):  # fmt: skip
+    for words in ("'senses.words.position' is missing", "'extra' is not part of the recipe",
+                  f"'senses.state.0.bias' has shape [3], expected [{TINY.trunk}]"):  # fmt: skip
         assert words in str(caught.value)
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1

@@ -10,7 +10,7 @@ import pytest
 
 from fakes.run import ARMS, FakeArm, write_run
 from vertebra.policy.saved import recipe_to_plain
-from vertebra.recipes import ALL
+from vertebra.recipes import by_name
 from vertebra.spec.criteria import Criteria
 from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.storage import read_json, to_plain, write_json
@@ -179,22 +179,23 @@ def test_demonstrations_can_decide(tmp_path: Path) -> None:
     assert "times fewer demonstrations" in summary.verdict.headline
 
 
-def defined(out: Path, recipes: tuple[int, ...]) -> Summary:
+def defined(out: Path, *names: str) -> Summary:
     """A run whose arms carry the definitions of real recipes."""
+    recipes = [by_name(name) for name in names]
     arms = tuple(
-        FakeArm(name=ALL[i].name, recipe=ALL[i].name, family=ALL[i].family, act=0.9 - 0.2 * k)
-        for k, i in enumerate(recipes)
+        FakeArm(name=one.name, recipe=one.name, family=one.family, act=0.9 - 0.2 * k)
+        for k, one in enumerate(recipes)
     )
     write_run(out, arms=arms, **QUICK)
     plan = read_json(out / "plan.json")
-    for plain, i in zip(plan["arms"], recipes, strict=True):
-        plain["definition"] = recipe_to_plain(ALL[i])
+    for plain, one in zip(plan["arms"], recipes, strict=True):
+        plain["definition"] = recipe_to_plain(one)
     write_json(out / "plan.json", plan)
     return summarise(read_run(out))
 
 
 def test_a_part_is_separated_where_the_rest_is_equal(tmp_path: Path) -> None:
-    summary = defined(tmp_path, (0, 1))
+    summary = defined(tmp_path, "pi0", "fast-wam")
     found = [e for e in summary.effects if e.part == "backbone"]
     assert [e.measure for e in found] == ["following", "success"]
     pair = next(c for c in summary.comparisons if c.kind == "sides" and c.measure == "success")
@@ -206,7 +207,7 @@ def test_a_part_is_separated_where_the_rest_is_equal(tmp_path: Path) -> None:
 
 def test_parts_that_change_together_are_not_separated(tmp_path: Path) -> None:
     """fast-wam-joint differs from pi0 in backbone, coupling and schedule."""
-    summary = defined(tmp_path, (0, 2))
+    summary = defined(tmp_path, "pi0", "fast-wam-joint")
     assert summary.effects
     assert all(e.estimate is None for e in summary.effects)
     backbone = next(e for e in summary.effects if e.part == "backbone")

@@ -45,10 +45,13 @@ def _parts(arm: Arm, definition: Mapping[str, Any]) -> dict[str, str]:
     """A coupling is its mechanism, its experts and what the action reads besides the backbone."""
     coupling: Mapping[str, Any] = definition["coupling"]
     shape = str(coupling.get("kind", "Joint"))
-    experts = sorted(set(coupling.get("experts", {}).values()))
-    reads = sorted(set(coupling.get("sees", {}).get("action", {})) - {"action", "image", "frame"})
-    known = {"text", "state", "point"}
-    extra = [name for name in reads if name not in known]
+    tables = (
+        [coupling.get(name, {}) for name in ("trunk", "head")] if shape != "Joint" else [coupling]
+    )
+    experts = {expert for table in tables for expert in table.get("experts", {}).values()}
+    reads = {key for table in tables for key in table.get("sees", {}).get("action", {})}
+    known = {"action", "image", "frame", "text", "state", "point"}
+    extra = sorted(reads - known)
     coupling_words = f"{shape}, {len(experts)} expert{'s' if len(experts) != 1 else ''}"
     if extra:
         coupling_words += f", reads {' and '.join(extra)}"
