@@ -47,7 +47,7 @@ test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m 'not slow' -n 2 $(ARGS)
 
 slow: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n 2 $(ARGS)
 
 study: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m vertebra.study docs/study.md

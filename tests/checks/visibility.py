@@ -151,9 +151,8 @@ def wanted(recipe: Recipe) -> Facts:
     The pointing token is our own addition, the same for all: it reads the camera tokens and itself,
     and only the action reads it (before inverse dynamics: the future).
     """
-    facts = theirs(recipe)
-    facts |= {fact: our for fact, (_, our) in declared(recipe).items()}
-    facts = {fact: value for fact, value in facts.items() if value is not None}
+    both = {**theirs(recipe), **{fact: our for fact, (_, our) in declared(recipe).items()}}
+    facts: Facts = {fact: value for fact, value in both.items() if value is not None}
     if POINT not in _streams(recipe):
         return facts
     here = "same" if recipe.rolling else "all"
@@ -171,7 +170,8 @@ def wanted(recipe: Recipe) -> Facts:
             facts |= {f"{POINT} sees {recipe.pixels}": here, f"action sees {POINT}": told}
             like = "action" if not recipe.trunk.context else recipe.pixels
     contexts = [fact for fact in facts if fact.startswith(f"{like} reads ")]
-    return facts | {fact.replace(like, POINT, 1): "yes" for fact in contexts}
+    facts |= {fact.replace(like, POINT, 1): "yes" for fact in contexts}
+    return facts
 
 
 def check_table(recipe: Recipe) -> None:

@@ -164,7 +164,7 @@ def test_a_declaration_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     entry = DECLARED["unipi"]
     empty = {"why": "none", "facts": {"future sees action": [None, "all"]}}
     monkeypatch.setitem(
-        DECLARED,  # type: ignore[arg-type]
+        DECLARED,
         "unipi",
         {**entry, "differences": [*entry["differences"], empty]},
     )
