@@ -238,8 +238,9 @@ class PolicyServer:
             return False
         conversation.session, conversation.last = answer.session, answer.act.chunk
         conversation.asked += 1
-        await connection.send(pack(self._message(answer, request, conversation.total_s)))
+        # Counted before it leaves: whoever holds an answer finds it in the metrics.
         self.metrics.add("vertebra_requests_total", outcome="answered")
+        await connection.send(pack(self._message(answer, request, conversation.total_s)))
         conversation.total_s = time.perf_counter() - began
         return True
 
