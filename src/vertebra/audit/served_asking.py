@@ -2,17 +2,15 @@
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from websockets.exceptions import InvalidHandshake
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
-from vertebra.serve.client import ServerError, receive, send
+from vertebra.serve.client import ServerError, open_connection, receive, send
 from vertebra.spec.observation import ObservationSpec
 from vertebra.spec.wire import (
     ACTIONS_KEY,
@@ -91,21 +89,7 @@ class Server:
         return Answer(chunk=chunk.astype(np.float64), seconds=seconds)
 
     def _connect(self) -> tuple[ClientConnection, dict[str, Any]]:
-        headers = {"Authorization": f"Api-Key {self._key}"} if self._key else None
-        try:
-            connection = ExitStack().enter_context(
-                connect(
-                    self.address,
-                    compression=None,
-                    max_size=None,
-                    additional_headers=headers,
-                    open_timeout=self._wait_s,
-                )
-            )
-        except (OSError, InvalidHandshake, TimeoutError) as error:
-            raise ServerError(f"{self.address} does not let us in: {error}") from error
-        greeting = receive(connection, self._wait_s)
-        found = unpack(greeting) if isinstance(greeting, bytes) else {}
+        connection, found = open_connection(self.address, self._key, self._wait_s)
         return connection, found if isinstance(found, dict) else {}
 
 

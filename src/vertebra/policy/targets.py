@@ -87,11 +87,6 @@ def clean_vectors(shape: Shape, name: str, examples: Examples) -> tuple[Tensor, 
     return clean, known
 
 
-def value_known(shape: Shape) -> tuple[bool, ...]:
-    """Which numbers of the stream ``value`` demonstrations can teach."""
-    return tuple(name != "risk" for name in shape.recipe.values)
-
-
 def _value(shape: Shape, name: str, examples: Examples) -> Tensor:
     """One number a sample [B]; NaN where nothing is known.
 

@@ -84,6 +84,32 @@ class ServedSession:
     turn: int = 0
 
 
+def open_connection(
+    address: str, api_key: str | None, wait_s: float
+) -> tuple[ClientConnection, Any]:
+    """A connection to a policy server, and what it said of itself (empty when nothing).
+
+    Raises:
+        ServerError: When the server does not let us in.
+    """
+    headers = {"Authorization": f"Api-Key {api_key}"} if api_key else None
+    try:
+        # Newer versions of websockets want a context to be entered; closing needs none.
+        connection = ExitStack().enter_context(
+            connect(
+                address,
+                compression=None,
+                max_size=None,
+                additional_headers=headers,
+                open_timeout=wait_s,
+            )
+        )
+    except (OSError, InvalidHandshake, TimeoutError) as error:
+        raise ServerError(f"{address} does not let us in: {error}") from error
+    greeting = receive(connection, wait_s)
+    return connection, unpack(greeting) if isinstance(greeting, bytes) else {}
+
+
 class ServedPolicy:
     """A policy behind ``vertebra serve``.
 
@@ -181,23 +207,8 @@ class ServedPolicy:
         while self._idle:
             self._idle.pop().close()
 
-    def _connect(self) -> tuple[ClientConnection, dict[str, Any]]:
-        headers = {"Authorization": f"Api-Key {self._key}"} if self._key else None
-        try:
-            # Newer versions of websockets want a context to be entered; closing needs none.
-            connection = ExitStack().enter_context(
-                connect(
-                    self.address,
-                    compression=None,
-                    max_size=None,
-                    additional_headers=headers,
-                    open_timeout=self._wait_s,
-                )
-            )
-        except (OSError, InvalidHandshake, TimeoutError) as error:
-            raise ServerError(f"{self.address} does not let us in: {error}") from error
-        greeting = receive(connection, self._wait_s)
-        return connection, unpack(greeting) if isinstance(greeting, bytes) else {}
+    def _connect(self) -> tuple[ClientConnection, Any]:
+        return open_connection(self.address, self._key, self._wait_s)
 
     def _begin(self, connection: ClientConnection, seed: int) -> ServedSession:
         send(connection, pack({"endpoint": "reset", "seed": seed}))
