@@ -13,6 +13,7 @@ from vertebra.cli import pilot as pilot_command
 from vertebra.cli.arguments import PilotCommand
 from vertebra.cli.entry import run
 from vertebra.cli.watch import Steps
+from vertebra.pilot import prepare
 from vertebra.pilot.execute import Happened
 from vertebra.pilot.jobs import Stage
 from vertebra.spec.errors import MissingExtra
@@ -161,8 +162,8 @@ def test_a_job_on_the_command_line_refuses_with_exit_code_2(tmp_path):
 
 def test_defaults_of_the_pilot_are_the_default_grid():
     command = PilotCommand()
-    assert (command.recipes, command.seeds, command.scenes) == (("pi0", "fast-wam"), 3, 50)
-    assert pilot_command.DEFAULT_DEMOS == (300, 2000)
+    assert (command.recipes, command.seeds, command.scenes) == (("pi0", "fast-wam"), 3, None)
+    assert prepare.TABLETOP_DEMONSTRATIONS == (300, 2000) and prepare.TABLETOP_SCENES == 50
     assert (pilot_command._budget(command), pilot_command._samples(command)) == (None, 32_000)
     timed = replace(command, budget="45m")
     assert (pilot_command._budget(timed), pilot_command._samples(timed)) == (45 * 60, None)

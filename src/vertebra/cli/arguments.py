@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from vertebra.cli.arguments_again import ProfileCommand, RealtimeCommand, RobustnessCommand
+from vertebra.cli.arguments_env import Env
 from vertebra.cli.arguments_plan import Plan
 from vertebra.cli.arguments_robot import Arena, Client, ServeCommand
 from vertebra.spec.criteria import Criteria
@@ -18,20 +19,21 @@ Flag = tyro.conf.FlagCreatePairsOff
 class PilotCommand:
     """Train and compare recipes on demonstrations, under one budget, up to a verdict.
 
-    Makes demonstrations on the built-in table-top when no data are given. Can be interrupted at any
+    Makes demonstrations in the environment when no data are given. Can be interrupted at any
     moment; the same command continues. The last line printed is the path of the report.
     """
 
     data: Path | None = None
-    """LeRobot data set (v3.0 or v2.1); demonstrations of the table-top by default."""
+    """LeRobot data set (v3.0 or v2.1); a scripted demonstrator makes one by default."""
     mapping: Path | None = None
     """What the columns of the data mean (JSON); proposed and printed by default."""
-    env: Literal["auto", "tabletop", "none"] = "auto"
-    """Where policies are evaluated; auto: the table-top if the data are from there."""
+    env: str = "auto"
+    """Where policies are evaluated: tabletop, SIMULATOR[:WORLD[:PROTOCOL]] as `vertebra env list`
+    shows them, or none; auto: where the data were made, the table-top without data."""
     recipes: tuple[str, ...] = ("pi0", "fast-wam")
     """What is compared, as listed by `vertebra recipes`."""
     demos: tuple[int, ...] = ()
-    """Numbers of demonstrations; 300 and 2000 on the table-top by default."""
+    """Numbers of demonstrations; 300 and 2000 on the table-top, 20 elsewhere by default."""
     seeds: int = 3
     """Training seeds of each arm."""
     budget: str | None = None
@@ -42,8 +44,9 @@ class PilotCommand:
     """Numbers in training; auto: the faster on this machine."""
     size: Literal["tiny", "mini", "paper"] = "mini"
     """How large the networks are."""
-    scenes: int = 50
-    """New layouts that each policy is evaluated in, under three instructions each."""
+    scenes: int | None = None
+    """New layouts that each policy is evaluated in, under three instructions each; 50 on the
+    table-top, a few elsewhere by default."""
     privileged: Literal["auto", "points", "none"] = "auto"
     """Whether training uses pointing targets; auto: if the data have them."""
     twins: Literal["largest", "all", "none"] = "largest"
@@ -309,6 +312,7 @@ Command = (
     | Annotated[RealtimeCommand, tyro.conf.subcommand("realtime")]
     | Annotated[RobustnessCommand, tyro.conf.subcommand("robustness")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
+    | Annotated[Env, tyro.conf.subcommand("env")]
     | Annotated[ServeCommand, tyro.conf.subcommand("serve")]
     | Annotated[Client, tyro.conf.subcommand("client")]
     | Annotated[Arena, tyro.conf.subcommand("arena")]

@@ -3,7 +3,7 @@
 import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vertebra.cli.arguments_robot import ClientRecordCommand
 from vertebra.cli.reading import write_out, write_out_json
@@ -119,18 +119,32 @@ def _robot(words: str, policy: ServedPolicy) -> "Callable[[], Environment]":
         cameras = policy.needs.cameras
         names, size = tuple(camera.name for camera in cameras), cameras[0].height
         return lambda: Tabletop(cameras=names, size=size)
+    return function_of_file(words, "--robot", "'tabletop', or ")
+
+
+def function_of_file(words: str, what: str, otherwise: str = "") -> Callable[[], Any]:
+    """The function that ``FILE.py:NAME`` names.
+
+    Args:
+        words: What the user wrote.
+        what: Where it was written, for messages.
+        otherwise: What else could have been written there.
+
+    Raises:
+        ValueError: When the words name none.
+    """
     file, _, name = words.rpartition(":")
     path = Path(file)
     if not file or not path.is_file():
         raise ValueError(
-            f"--robot {words}: give 'tabletop', or FILE.py:NAME where NAME() makes the robot's "
+            f"{what} {words}: give {otherwise}FILE.py:NAME where NAME() makes the robot's "
             "Environment (src/vertebra/envs/protocol.py)."
         )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"--robot {words}: {path} is not a Python file.")
+        raise ValueError(f"{what} {words}: {path} is not a Python file.")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not callable(vars(module).get(name)):
-        raise ValueError(f"--robot {words}: {path} has no function {name!r}.")
+        raise ValueError(f"{what} {words}: {path} has no function {name!r}.")
     return vars(module)[name]

@@ -14,11 +14,13 @@ from vertebra.cli import (
     arena,
     arguments,
     arguments_again,
+    arguments_env,
     arguments_plan,
     arguments_robot,
     audit,
     client,
     data,
+    env,
     plan,
     reading,
     serve,
@@ -55,6 +57,9 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.AuditReportCommand: audit.report,
     arguments.AuditCheckpointCommand: audit.checkpoint,
     arguments.AuditPolicyCommand: audit.policy,
+    arguments_env.EnvListCommand: env.show,
+    arguments_env.EnvSetupCommand: env.setup,
+    arguments_env.EnvCheckCommand: env.check,
     arguments_robot.ServeCommand: serve.serve,
     arguments_robot.ClientRecordCommand: client.record,
     arguments_robot.ArenaRunCommand: arena.run,
@@ -66,7 +71,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
 
 _GROUPS = (
     *(arguments.Data, arguments.Audit, arguments_plan.Plan),
-    *(arguments_robot.Client, arguments_robot.Arena),
+    *(arguments_env.Env, arguments_robot.Client, arguments_robot.Arena),
 )
 
 

@@ -21,11 +21,11 @@ from vertebra.spec.storage import read_json, write_json
 if TYPE_CHECKING:
     from vertebra.pilot.prepare import Ready
     from vertebra.pilot.run import Setting
+    from vertebra.pilot.worlds import Settings
 
 DEFAULT_SAMPLES = 32_000
 """Training windows of every arm when no budget is given either: 1,000 steps, so that the
 level of the default pilot does not depend on how busy the machine is while it is measured."""
-DEFAULT_DEMOS = (300, 2000)
 DRY_DEMOS = 64
 """Demonstrations that a dry run makes to measure on, when there are none."""
 ROOT_SEED = 0
@@ -100,9 +100,13 @@ def _require_sense(command: PilotCommand) -> None:
         found.append("--env none needs recordings to compare with; give --data")
     if command.workers is not None and command.workers < 1:
         found.append(f"--workers is {command.workers}; at least 1 is needed")
-    if command.scenes < 1:
+    if command.scenes is not None and command.scenes < 1:
         found.append(f"--scenes is {command.scenes}; at least 1 is needed")
-    for check in (lambda: [by_name(n) for n in command.recipes], lambda: _budget(command)):
+    for check in (
+        lambda: [by_name(n) for n in command.recipes],
+        lambda: _budget(command),
+        lambda: _world(command),
+    ):
         try:
             check()
         except ValueError as error:
@@ -121,10 +125,18 @@ def _samples(command: PilotCommand) -> int | None:
     )
 
 
+def _world(command: PilotCommand) -> "Settings | None":
+    """The environment that is named; ``None`` when the data decide or there is none."""
+    from vertebra.pilot.worlds import TabletopSettings, settings_from_words
+
+    if command.env == "none" or (command.env == "auto" and command.data is not None):
+        return None
+    return TabletopSettings() if command.env == "auto" else settings_from_words(command.env)
+
+
 def _material(command: PilotCommand, steps: Steps) -> "Ready":
     """The recordings; a dry run without any makes a few, to measure on."""
-    from vertebra.pilot.prepare import make_material, read_material
-    from vertebra.pilot.worlds import TabletopSettings
+    from vertebra.pilot.prepare import default_demonstrations, make_material, read_material
 
     tree, store = SeedTree(root=ROOT_SEED), command.out.parent
     if command.data is not None:
@@ -136,10 +148,12 @@ def _material(command: PilotCommand, steps: Steps) -> "Ready":
             tree=tree,
             tell=steps.tell,
         )
-    wanted = max(command.demos or DEFAULT_DEMOS)
+    settings = _world(command)
+    assert settings is not None, "without data an environment is named"  # noqa: S101
+    wanted = max(command.demos or default_demonstrations(settings))
     return make_material(
         store,
-        TabletopSettings(),
+        settings,
         count=min(wanted, DRY_DEMOS) if command.dry_run else wanted,
         tree=tree,
         workers=command.workers or cores(),
@@ -148,14 +162,16 @@ def _material(command: PilotCommand, steps: Steps) -> "Ready":
 
 
 def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
-    from vertebra.pilot.prepare import tabletop_draws
+    from vertebra.pilot.prepare import default_demonstrations, draws_of
     from vertebra.pilot.run import Setting
 
     material, settings = ready.material, ready.settings
     counts = command.demos
     if not counts:
         most = len(material.pool)
-        counts = DEFAULT_DEMOS if command.data is None else tuple(sorted({-(-most // 4), most}))
+        counts = tuple(sorted({-(-most // 4), most}))
+        if command.data is None and settings is not None:
+            counts = default_demonstrations(settings)
     privileged = command.privileged
     if privileged == "auto":
         privileged = "points" if material.pointed else "none"
@@ -164,7 +180,9 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
             f"--privileged points needs pointing targets, {material.source} has none: give data "
             "that have them, or --privileged none."
         )
-    draws, fewer = tabletop_draws(command.scenes, ready.shown_seed) if settings else ((), ())
+    draws, fewer = ((), ())
+    if settings is not None:
+        draws, fewer = draws_of(settings, command.scenes, ready.shown_seed)
     question = Question(
         recipes=tuple(by_name(name) for name in command.recipes),
         counts=counts,

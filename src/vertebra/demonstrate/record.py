@@ -21,48 +21,11 @@ from vertebra.data import lerobot_layout as layout
 from vertebra.data.lerobot_layout import DatasetFormat
 from vertebra.data.lerobot_shard import ShardWriter, finished_shard
 from vertebra.data.lerobot_write import assemble
-from vertebra.demonstrate.rollout import Tally, demonstrations
-from vertebra.envs.tabletop import Tabletop
+from vertebra.demonstrate.request import SHARD_SIZE, OutsideRequest, Request
+from vertebra.demonstrate.rollout import Tally
+from vertebra.envs.protocol import Environment
 from vertebra.spec.seeds import seed_at
 from vertebra.spec.storage import read_json, to_plain, write_json
-
-SHARD_SIZE = 100
-"""Demonstrations in a shard, whatever the count, so that a larger set begins with a smaller one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is to be recorded; equal requests give equal demonstrations.
-
-    Attributes:
-        count: Demonstrations of the split ``train``.
-        validation: Demonstrations of the split ``validation``, after the others.
-        seed: Root of the seeds of scenes and disturbances.
-        size: Image width and height in pixels.
-        skills: Which tasks are asked.
-        segmentation: Record segmentation images too.
-        shadows: Draw cast shadows.
-        texture: Draw a wood grain.
-        shard_size: Demonstrations in a shard; each shard has its own seed.
-        environment: Name and version.
-    """
-
-    count: int
-    validation: int
-    seed: int
-    size: int
-    skills: tuple[str, ...]
-    segmentation: bool
-    shadows: bool
-    texture: bool
-    shard_size: int = SHARD_SIZE
-    environment: str = Tabletop.name
-
-    def table(self) -> Tabletop:
-        """The environment to record in."""
-        return Tabletop(
-            size=self.size, skills=self.skills, shadows=self.shadows, texture=self.texture
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +105,6 @@ def make_demonstrations(
     Raises:
         ValueError: Naming everything that does not fit, before anything is recorded.
     """
-    began = time.monotonic()
     request = Request(
         count=count,
         validation=validation,
@@ -154,6 +116,28 @@ def make_demonstrations(
         texture=texture,
         shard_size=shard_size,
     )
+    return record(root, request, workers=workers, on_progress=on_progress)
+
+
+def record(
+    root: Path,
+    request: Request | OutsideRequest,
+    *,
+    workers: int = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Made:
+    """Record what a request asks for, or what is left of it.
+
+    Args:
+        root: Directory of the data set; absent, empty, or one of the same request.
+        request: What is to be recorded.
+        workers: Processes side by side.
+        on_progress: Called about twice a second.
+
+    Raises:
+        ValueError: Naming everything that does not fit, before anything is recorded.
+    """
+    began = time.monotonic()
     _require_possible(root, request, workers)
     parts = _parts(request)
     staging = root / ".shards"
@@ -185,7 +169,7 @@ def make_demonstrations(
     )
 
 
-def _require_possible(root: Path, request: Request, workers: int) -> None:
+def _require_possible(root: Path, request: Request | OutsideRequest, workers: int) -> None:
     problems = [
         f"{name} is {value}; it must be at least {least}"
         for name, value, least in (
@@ -197,7 +181,7 @@ def _require_possible(root: Path, request: Request, workers: int) -> None:
         if value < least
     ]
     try:
-        request.table()
+        request.open().close()
     except ValueError as error:
         problems.append(str(error))
     staged, finished = root / ".shards/request.json", root / layout.SIDECAR
@@ -217,7 +201,7 @@ def _require_possible(root: Path, request: Request, workers: int) -> None:
         raise ValueError("Demonstrations cannot be made:\n  - " + "\n  - ".join(problems))
 
 
-def _parts(request: Request) -> list[tuple[str, int]]:
+def _parts(request: Request | OutsideRequest) -> list[tuple[str, int]]:
     """Split and number of demonstrations of each shard."""
     return [
         (split, min(request.shard_size, total - first))
@@ -226,27 +210,26 @@ def _parts(request: Request) -> list[tuple[str, int]]:
     ]
 
 
-def _format(request: Request) -> DatasetFormat:
-    table = request.table()
-    entities = len(_first_entities(table))
-    table.close()
+def _format(request: Request | OutsideRequest) -> DatasetFormat:
+    environment = request.open()
+    try:
+        return _format_in(request, environment)
+    finally:
+        environment.close()
+
+
+def _format_in(request: Request | OutsideRequest, environment: Environment) -> DatasetFormat:
     return DatasetFormat(
-        observation=table.offers,
-        action=table.takes,
-        entities=entities,
+        observation=environment.offers,
+        action=environment.takes,
+        entities=request.entities(environment),
         segmentation=request.segmentation,
         robot_type=request.environment,
     )
 
 
-def _first_entities(table: Tabletop) -> tuple[str, ...]:
-    state = table.initial_states("train", 1, 0)[0]
-    table.begin(state, state.tasks[0], 0)
-    return table.labels()["entities"]
-
-
 def _record_all(
-    request: Request,
+    request: Request | OutsideRequest,
     todo: list[int],
     shards: list[Path],
     workers: int,
@@ -309,19 +292,17 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _record_shard(request: Request, number: int, directory: Path) -> None:
+def _record_shard(request: Request | OutsideRequest, number: int, directory: Path) -> None:
     split, count = _parts(request)[number]
     tally = Tally()
-    table = request.table()
-    writer = ShardWriter(directory, _format(request))
+    environment = request.open()
+    writer = ShardWriter(directory, _format_in(request, environment))
     seed = seed_at(request.seed, "demonstrations", split, number)
-    for episode in demonstrations(
-        table, split, count, seed, segmentation=request.segmentation, tally=tally
-    ):
+    for episode in request.demonstrations(environment, split, count, seed, tally):
         writer.write(episode)
         if _ticks is not None:
             _ticks.put(1)
-    table.close()
+    environment.close()
     writer.close(notes={"tried": tally.tried, "dropped": tally.dropped})
 
 

@@ -13,6 +13,7 @@ from vertebra.evaluate.plan import Draw, draw_from_plain
 from vertebra.pilot.grid import Arm, Cell, arms_of, cells_of
 from vertebra.pilot.jobs import ArmJob, Evaluation
 from vertebra.pilot.material import Material
+from vertebra.pilot.worlds import lanes_of
 from vertebra.policy.recipe import Recipe
 from vertebra.policy.saved import recipe_from_plain, recipe_to_plain
 from vertebra.spec.criteria import Criteria, criteria_changes, criteria_from_plain
@@ -346,6 +347,7 @@ def evaluation_of(question: Question, material: Material, draws: Sequence[Draw])
         environment=question.environment,
         draws=tuple(draws) if question.environment is not None else (),
         seed=SeedTree(root=question.seed).scenes(),
+        lanes=lanes_of(question.environment),
         held_out=material.held_out,
     )
 

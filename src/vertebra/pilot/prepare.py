@@ -1,21 +1,35 @@
 """Recordings for a pilot: made on the table-top, or read from the user's own data set."""
 
+# Longer than 300 lines: everything between a question and its locked plan, in one place.
+
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vertebra.data.cache import FrameCache, build_cache
 from vertebra.data.episode import EpisodeData
+from vertebra.envs.outside import OutsideSettings
+from vertebra.envs.simulators import simulator_by_name
 from vertebra.evaluate.plan import Draw
 from vertebra.pilot.material import Material, divide
-from vertebra.pilot.worlds import TABLETOP, TabletopSettings, make_environment
+from vertebra.pilot.worlds import (
+    TABLETOP,
+    Settings,
+    TabletopSettings,
+    make_environment,
+    settings_from_plain,
+    settings_from_words,
+)
 from vertebra.spec.action import ActionSpec
 from vertebra.spec.errors import BrokenDataset, MissingExtra
 from vertebra.spec.mismatch import require_match
 from vertebra.spec.observation import ObservationSpec
 from vertebra.spec.seeds import SeedTree, seed_at
 from vertebra.spec.storage import digest, read_json
+
+if TYPE_CHECKING:
+    from vertebra.demonstrate.record import Progress
 
 HARMLESS = frozenset(
     {
@@ -29,6 +43,8 @@ HARMLESS = frozenset(
 )
 """Faults that trouble other readers but not this pilot: statistics are computed anew, episodes are
 found by their own number, and an episode without words counts as one."""
+TABLETOP_SCENES, TABLETOP_DEMONSTRATIONS = 50, (300, 2000)
+"""New layouts, and numbers of demonstrations, on the table-top by default."""
 Tell = Callable[[str, int, int, float | None], None]
 """Told what is being done, how many of how many are done, and the seconds that are left."""
 
@@ -49,7 +65,7 @@ class Ready:
 
     material: Material
     cache: FrameCache
-    settings: TabletopSettings | None
+    settings: Settings | None
     shown_seed: int | None = None
     notes: tuple[str, ...] = ()
     mapping: Mapping[str, Any] | None = None
@@ -58,18 +74,18 @@ class Ready:
 
 def make_material(
     store: Path,
-    settings: TabletopSettings,
+    settings: Settings,
     *,
     count: int,
     tree: SeedTree,
     workers: int,
     tell: Tell,
 ) -> Ready:
-    """Demonstrations on the table-top, made or reused.
+    """Demonstrations by the scripted demonstrator of an environment, made or reused.
 
     Args:
         store: Directory that holds data sets and frame caches of several pilots.
-        settings: The table-top.
+        settings: The environment.
         count: Demonstrations that may train.
         tree: Seeds.
         workers: Processes.
@@ -79,11 +95,28 @@ def make_material(
         MissingExtra: When MuJoCo or the readers of data are not installed.
     """
     try:
-        from vertebra.demonstrate.record import make_demonstrations
+        from vertebra.demonstrate.record import make_demonstrations, record
+        from vertebra.demonstrate.request import OutsideRequest
     except ImportError as error:
-        raise MissingExtra("The table-top pilot", "pilot") from error
+        raise MissingExtra("Making demonstrations", "pilot") from error
     validation = min(200, max(8, count // 10))
     asked = {**settings.to_plain(), "count": count, "validation": validation, "root": tree.root}
+
+    def on_progress(made: "Progress") -> None:
+        tell("demonstrations", made.done, made.total, made.remaining_s)
+
+    if isinstance(settings, OutsideSettings):
+        name = _name_of(settings)
+        root = store / "demonstrations" / f"{settings.world}-{count}-{digest([asked, name])}"
+        request = OutsideRequest(
+            count=count,
+            validation=validation,
+            seed=tree.demonstrations(),
+            settings=settings.to_plain(),
+            environment=name,
+        )
+        record(root, request, workers=workers, on_progress=on_progress)
+        return read_material(store, root, mapping=None, env="auto", tree=tree, tell=tell)
     root = store / "demonstrations" / f"tabletop-{count}-{digest(asked)}"
     make_demonstrations(
         root,
@@ -95,9 +128,15 @@ def make_material(
         skills=settings.skills,
         shadows=settings.shadows,
         texture=settings.texture,
-        on_progress=lambda p: tell("demonstrations", p.done, p.total, p.remaining_s),
+        on_progress=on_progress,
     )
     return read_material(store, root, mapping=None, env="tabletop", tree=tree, tell=tell)
+
+
+def _name_of(settings: Settings) -> str:
+    environment = make_environment(settings.to_plain())
+    environment.close()
+    return environment.name
 
 
 def read_material(
@@ -115,7 +154,8 @@ def read_material(
         store: Directory that holds frame caches of several pilots.
         root: The data set.
         mapping: JSON file of an input mapping; proposed from the data when left out.
-        env: ``tabletop``, ``none``, or ``auto``: the table-top if the data were made there.
+        env: An environment as `settings_from_words` reads it, ``none``, or ``auto``: the one in
+            which the data were made, if they were made by this program.
         tree: Seeds.
         tell: Told how far it is.
 
@@ -133,10 +173,12 @@ def read_material(
     except ImportError as error:
         raise MissingExtra("Reading data", "data") from error
     dataset = open_dataset(root)
-    made = _made_on_the_tabletop(dataset)
+    made = _made_here(dataset)
     settings = made[0] if made and env == "auto" else None
-    if env == "tabletop":
-        settings = made[0] if made else TabletopSettings()
+    if env not in ("auto", "none"):
+        settings = settings_from_words(env)
+        if made and isinstance(settings, TabletopSettings):
+            settings = made[0] if isinstance(made[0], TabletopSettings) else settings
     notes = [] if made else _sound(root, check_dataset(root))
     specs = specs_of(dataset)
     if mapping is not None:
@@ -199,11 +241,16 @@ def _sound(root: Path, faults: Sequence[Any]) -> list[str]:
     return [f"fault without consequence here: {fault}" for fault in faults]
 
 
-def _made_on_the_tabletop(dataset: Any) -> tuple[TabletopSettings, int] | None:
-    """Settings and scene seed of the first demonstrations, when the data were made there."""
+def _made_here(dataset: Any) -> tuple[Settings, int] | None:
+    """Settings and scene seed of the first demonstrations, when this program made the data."""
     provenance = dataset.sidecar.get("provenance", {})
     request = provenance.get("request")
-    if not request or not str(provenance.get("made_by", "")).startswith(TABLETOP):
+    if not request:
+        return None
+    seed = seed_at(request["seed"], "demonstrations", "train", 0)
+    if "settings" in request:
+        return settings_from_plain(request["settings"]), seed
+    if not str(provenance.get("made_by", "")).startswith(TABLETOP):
         return None
     settings = TabletopSettings(
         size=request["size"],
@@ -211,10 +258,10 @@ def _made_on_the_tabletop(dataset: Any) -> tuple[TabletopSettings, int] | None:
         shadows=request["shadows"],
         texture=request["texture"],
     )
-    return settings, seed_at(request["seed"], "demonstrations", "train", 0)
+    return settings, seed
 
 
-def _require_fit(settings: TabletopSettings, needs: ObservationSpec, makes: ActionSpec) -> None:
+def _require_fit(settings: Settings, needs: ObservationSpec, makes: ActionSpec) -> None:
     environment = make_environment(settings.to_plain())
     try:
         require_match(needs, environment.offers, makes, environment.takes)
@@ -244,6 +291,53 @@ def tabletop_draws(
         Draw(split="pair", scenes=few, seed=shown_seed),
         Draw(split="composition", scenes=few),
     ), (layouts,)
+
+
+def outside_draws(scenes: int, *, paraphrased: bool) -> tuple[tuple[Draw, ...], tuple[Draw, ...]]:
+    """The same for a world outside: few scenes, because an episode takes many seconds.
+
+    Args:
+        scenes: New layouts.
+        paraphrased: Whether its tasks have other wordings.
+    """
+    few = max(1, round(scenes * 0.32))
+    layouts = Draw(split="layout", scenes=scenes)
+    other = Draw(split="layout", scenes=few, conditions=("paraphrase",), instructions=2)
+    return (
+        layouts,
+        *((other,) if paraphrased else ()),
+        Draw(split="layout", scenes=few, conditions=("blank", "nonsense"), instructions=1),
+    ), (layouts,)
+
+
+def draws_of(
+    settings: Settings, scenes: int | None, shown_seed: int | None
+) -> tuple[tuple[Draw, ...], tuple[Draw, ...]]:
+    """Which held-out scenes are evaluated in an environment.
+
+    Args:
+        settings: The environment.
+        scenes: New layouts; as many as suit the environment when left out.
+        shown_seed: Seed of the scenes of the demonstrations.
+    """
+    if isinstance(settings, TabletopSettings):
+        return tabletop_draws(scenes or TABLETOP_SCENES, shown_seed)
+    environment = make_environment(settings.to_plain())
+    try:
+        (state,) = environment.initial_states("layout", 1, 0)
+    finally:
+        environment.close()
+    return outside_draws(
+        scenes or simulator_by_name(settings.simulator).scenes,
+        paraphrased=all(task.paraphrases for task in state.tasks),
+    )
+
+
+def default_demonstrations(settings: Settings) -> tuple[int, ...]:
+    """Numbers of demonstrations that a pilot compares by default."""
+    if isinstance(settings, TabletopSettings):
+        return TABLETOP_DEMONSTRATIONS
+    return simulator_by_name(settings.simulator).demonstrations
 
 
 def facts_of(material: Material) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from vertebra.evaluate.plan import EpisodePlan
 from vertebra.evaluate.run import Identity, run_episodes
 from vertebra.pilot.again import Evaluate, Setting, asked_again
 from vertebra.pilot.plan import PilotPlan
-from vertebra.pilot.worlds import TABLETOP
+from vertebra.pilot.worlds import TABLETOP, lanes_of
 from vertebra.spec.record import EpisodeRecord
 
 
@@ -99,7 +99,15 @@ def in_lock_step(make_environment: Callable[[Mapping[str, Any]], Environment]) -
         episodes: Sequence[EpisodePlan],
         identity: Identity,
     ) -> tuple[list[EpisodeRecord], Mapping[str, Any]]:
-        records = list(run_episodes(actor, lambda: make_environment(settings), episodes, identity))
+        records = list(
+            run_episodes(
+                actor,
+                lambda: make_environment(settings),
+                episodes,
+                identity,
+                lanes=lanes_of(settings),
+            )
+        )
         return records, {}
 
     return evaluate

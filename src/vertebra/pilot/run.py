@@ -11,6 +11,7 @@ from typing import Any
 
 from vertebra.data.cache import FrameCache
 from vertebra.evaluate.plan import Draw, plan_draws
+from vertebra.evaluate.run import LANES
 from vertebra.pilot import budget
 from vertebra.pilot.budget import Cost, Forecast
 from vertebra.pilot.evidence import EPISODES_VERSION, planned_episodes
@@ -38,7 +39,7 @@ from vertebra.pilot.plan import (
 )
 from vertebra.pilot.prepare import facts_of
 from vertebra.pilot.remaining import Remaining
-from vertebra.pilot.worlds import make_environment
+from vertebra.pilot.worlds import lanes_of, make_environment
 from vertebra.spec.seeds import SeedTree
 from vertebra.spec.storage import digest, read_json, write_json
 
@@ -152,10 +153,10 @@ def _locked_plan(setting: Setting, run: RunDirectory) -> PilotPlan:
         question, costs, workers=setting.workers, extra_s=_extra_s(setting, costs)
     )
     steps = samples // question.batch_size
-    name, episodes = _episodes(setting)
+    world, episodes = _episodes(setting)
     plan = PilotPlan(
         question=question,
-        environment=name,
+        environment=world["name"],
         data_hash=material.data_hash,
         samples=samples,
         precision=budget.precision_of(question, costs),
@@ -165,7 +166,8 @@ def _locked_plan(setting: Setting, run: RunDirectory) -> PilotPlan:
         calibration={name: vars(cost) for name, cost in costs.items()},
     )
     _require_room(_forecast(setting, plan), run.root)
-    write_json(run.facts, {"software": software(), "machine": machine(), "command": sys.argv})
+    facts = {"software": software(), "machine": machine(), "command": sys.argv}
+    write_json(run.facts, {**facts, "world": world["facts"]})
     write_json(run.split, _split(setting))
     write_json(run.episodes, {"version": EPISODES_VERSION, **episodes})
     write_json(run.plan, plan.to_plain())
@@ -173,11 +175,11 @@ def _locked_plan(setting: Setting, run: RunDirectory) -> PilotPlan:
     return plan
 
 
-def _episodes(setting: Setting) -> tuple[str | None, dict[str, list[dict[str, Any]]]]:
-    """Name of the environment, and its planned episodes: all arms' and the references'."""
+def _episodes(setting: Setting) -> tuple[dict[str, Any], dict[str, list[dict[str, Any]]]]:
+    """Name and facts of the world, and its planned episodes: all arms' and the references'."""
     question = setting.question
     if question.environment is None:
-        return None, {}
+        return {"name": None, "facts": None}, {}
     environment = setting.make_environment(question.environment)
     seed = SeedTree(root=question.seed).scenes()
     try:
@@ -186,7 +188,8 @@ def _episodes(setting: Setting) -> tuple[str | None, dict[str, list[dict[str, An
             "fewer": question.fewer_draws or question.draws,
             "reference": question.draws[:1],
         }
-        return environment.name, {
+        facts = getattr(environment, "facts", None)
+        return {"name": environment.name, "facts": facts}, {
             which: planned_episodes(plan_draws(environment, some, seed))
             for which, some in draws.items()
         }
@@ -199,7 +202,8 @@ def _rehearse(setting: Setting, run: RunDirectory) -> dict[str, Cost]:
     question, material = setting.question, setting.material
     setting.watch.step("trying each recipe and measuring what it costs here")
     jobs: list[JobDirectory] = []
-    few = [replace(draw, scenes=min(draw.scenes, REHEARSED_SCENES)) for draw in question.draws[:1]]
+    most = REHEARSED_SCENES if lanes_of(question.environment) == LANES else 1
+    few = [replace(draw, scenes=min(draw.scenes, most)) for draw in question.draws[:1]]
     for recipe in question.recipes:
         arm = next(arm for arm in question.arms if arm.name == recipe.name)
         count = min(max(question.counts), len(material.pool))

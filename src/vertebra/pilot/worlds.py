@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vertebra.envs.outside import OUTSIDE, OutsideSettings, open_world, outside_from_words
 from vertebra.envs.protocol import Environment
+from vertebra.evaluate.run import LANES
 from vertebra.spec.errors import MissingExtra
 from vertebra.spec.storage import to_plain
 
@@ -31,6 +33,46 @@ class TabletopSettings:
         """As it stands in a plan."""
         return {"kind": TABLETOP, **to_plain(self)}
 
+    @property
+    def lanes(self) -> int:
+        """Environments that are stepped together."""
+        return LANES
+
+
+Settings = TabletopSettings | OutsideSettings
+
+
+def settings_from_words(words: str) -> Settings:
+    """Settings from ``tabletop`` or ``SIMULATOR[:WORLD[:PROTOCOL]]``.
+
+    Raises:
+        ValueError: Naming what is unknown.
+    """
+    return TabletopSettings() if words == TABLETOP else outside_from_words(words)
+
+
+def settings_from_plain(plain: Mapping[str, Any]) -> Settings:
+    """Settings as they stand in a plan, without what an evaluation changes in them.
+
+    Raises:
+        ValueError: When the environment is unknown.
+    """
+    values = {name: value for name, value in plain.items() if name not in ("kind", "shift")}
+    if plain.get("kind") == TABLETOP:
+        return TabletopSettings(**{**values, "skills": tuple(values["skills"])})
+    if plain.get("kind") == OUTSIDE:
+        return OutsideSettings(**values)
+    raise ValueError(
+        f"The plan names the environment {plain.get('kind')!r}; known are '{TABLETOP}' and "
+        f"'{OUTSIDE}'."
+    )
+
+
+def lanes_of(settings: Mapping[str, Any] | None) -> int:
+    """How many environments of a plan are stepped together; worlds outside are heavy."""
+    kind = (settings or {}).get("kind")
+    return settings_from_plain(settings or {}).lanes if kind == OUTSIDE else LANES
+
 
 def make_environment(settings: Mapping[str, Any]) -> Environment:
     """The environment that a saved plan names.
@@ -40,9 +82,9 @@ def make_environment(settings: Mapping[str, Any]) -> Environment:
         MissingExtra: When its simulator is not installed.
     """
     if settings.get("kind") != TABLETOP:
-        raise ValueError(
-            f"The plan names the environment {settings.get('kind')!r}; known is '{TABLETOP}'."
-        )
+        known = settings_from_plain(settings)
+        assert isinstance(known, OutsideSettings), "there are two kinds"  # noqa: S101
+        return open_world(known)
     try:
         from vertebra.envs.tabletop import Tabletop
         from vertebra.envs.tabletop.shift import shift_from_plain
@@ -60,6 +102,8 @@ def demonstrator_of(settings: Mapping[str, Any]) -> Callable[[Any], Callable[...
     Raises:
         ValueError: When it is unknown.
     """
+    if settings.get("kind") == OUTSIDE:
+        return lambda environment: environment.demonstrate
     if settings.get("kind") != TABLETOP:
         raise ValueError(f"No demonstrator is known for the environment {settings.get('kind')!r}.")
     from vertebra.demonstrate.demonstrator import Demonstrator

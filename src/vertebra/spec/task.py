@@ -40,6 +40,19 @@ class InitialState:
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
+def task_from_plain(plain: Mapping[str, Any]) -> Task:
+    """Read a task that was written as JSON."""
+    values: dict[str, Any] = {**plain, "paraphrases": tuple(plain["paraphrases"])}
+    return Task(**values)
+
+
+def initial_state_from_plain(plain: Mapping[str, Any]) -> InitialState:
+    """Read an initial state that was written as JSON."""
+    tasks = tuple(task_from_plain(task) for task in plain["tasks"])
+    values: dict[str, Any] = {**plain, "tasks": tasks}
+    return InitialState(**values)
+
+
 class Outcome(StrEnum):
     """How an episode ended. Errors are outcomes and stay in every denominator."""
 
@@ -64,3 +77,9 @@ class Judgement:
     first_touched: str | None
     first_grasped: str | None
     progress: Mapping[str, float]
+
+
+def judgement_from_plain(plain: Mapping[str, Any]) -> Judgement:
+    """Read a judgement that was written as JSON."""
+    values: dict[str, Any] = {**plain, "achieved": tuple(plain["achieved"])}
+    return Judgement(**values)

@@ -1,0 +1,59 @@
+"""What is known of a simulator that lives outside: what it needs, and which class serves it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulator:
+    """A simulator in a virtual environment of its own.
+
+    Attributes:
+        name: Its name on the command line and in plans.
+        summary: What it is, in a few words.
+        serves: Its `Adapter`, as ``module:Class``; made with ``world`` and ``protocol``.
+        worlds: What may follow the name: suites or sets of tasks.
+        protocols: What may follow the world; the first one is the default.
+        requirements: What pip installs.
+        newest: Package to the newest version that is faithful; later ones are refused.
+        why_newest: What later versions do, in words.
+        packages: Packages whose versions decide what an episode is.
+        variables: Environment variables of its process.
+        libraries: Shared library that is needed to Debian's package that brings it.
+        lanes: Environments that are stepped together; each is a process.
+        scenes: New layouts that a pilot evaluates by default.
+        demonstrations: Demonstrations that a pilot makes by default.
+    """
+
+    name: str
+    summary: str
+    serves: str
+    worlds: tuple[str, ...]
+    protocols: tuple[str, ...]
+    requirements: tuple[str, ...]
+    newest: Mapping[str, str] = field(default_factory=dict[str, str])
+    why_newest: str = ""
+    packages: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    libraries: Mapping[str, str] = field(default_factory=dict[str, str])
+    lanes: int = 2
+    scenes: int = 4
+    demonstrations: tuple[int, ...] = (20,)
+
+    def drifting(self, versions: Mapping[str, str | None]) -> list[str]:
+        """Every installed version that is newer than the newest faithful one, in words."""
+        return [
+            f"{package} is {found}; the newest faithful version is {newest}: {self.why_newest}"
+            for package, newest in self.newest.items()
+            if (found := versions.get(package)) is not None and _numbers(found) > _numbers(newest)
+        ]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: ``3.3.2.post1`` is (3, 3, 2)."""
+    found: list[int] = []
+    for part in version.split("."):
+        if not part.isdigit():
+            break
+        found.append(int(part))
+    return tuple(found)
