@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vertebra.coupling.joint import ExpertSize, JointAttention, Seen
+from vertebra.coupling.joint import JointAttention, Seen
+from vertebra.coupling.shipped import ExpertSize, shipped_attention
 from vertebra.coupling.table import Joint, closure, present, problems, skippable
 from vertebra.coupling.visibility import attention_mask
 from vertebra.spec.streams import Reach, Role, Stream
@@ -125,7 +126,7 @@ def attention_of(joint: Joint, depth: int) -> JointAttention:
     """Weights that are all alive."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        attention = JointAttention(
+        attention = shipped_attention(
             joint,
             sizes={name: ExpertSize(width=8, hidden=8) for name in ("one", "two")},
             depth=depth,

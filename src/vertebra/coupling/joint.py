@@ -2,127 +2,72 @@
 
 A stream's queries meet exactly the keys of the streams it sees, so what the table forbids is not
 masked out but never computed; only reaches in chunk time, padding and copies become masks. Keys and
-values are kept as values and passed in again.
+values are kept as values and passed in again. What an expert is made of is its own affair: it gives
+layers that can do what ``Layer`` says.
 
 Shape letters: B batch, L tokens, H heads, K head width, D width.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from vertebra.coupling.table import Embed, Joint
+from vertebra.coupling.cache import Cache, Slot, join_caches
+from vertebra.coupling.table import Joint
 from vertebra.coupling.visibility import pair_mask
-from vertebra.nn.attention import attend, turned
-from vertebra.nn.blocks import ExpertLayer, Norm
+from vertebra.nn.attention import HeadShape, attend
 from vertebra.spec.streams import Reach
 
 HIDDEN = -1e9
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExpertSize:
-    """Widths of one expert.
-
-    Attributes:
-        width: Token width.
-        hidden: Hidden width of the MLP.
-    """
-
-    width: int
-    hidden: int
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Slot:
-    """Tokens of one stream that were read before.
-
-    Attributes:
-        pairs: Keys and values [B, H, L, K] in every layer.
-        times: Chunk time of each token [L], or ``None`` outside of chunk time.
-        padding: True where a token is real [B, L], or ``None`` when all are.
-    """
-
-    pairs: tuple[tuple[Tensor, Tensor], ...]
-    times: Tensor | None = None
-    padding: Tensor | None = None
+@runtime_checkable
+class Layer(Protocol):
+    """One layer of one expert: everything but the attention that it shares with the others."""
 
     @property
-    def length(self) -> int:
-        """Tokens."""
-        return self.pairs[0][0].shape[2]
+    def head_shape(self) -> HeadShape:
+        """Heads, the same in all experts that attend to one another."""
+        ...
 
-    def joined(self, later: "Slot") -> "Slot":
-        """These tokens and later ones of the same stream."""
-        pairs = tuple(
-            (torch.cat([k, k2], dim=2), torch.cat([v, v2], dim=2))
-            for (k, v), (k2, v2) in zip(self.pairs, later.pairs, strict=True)
-        )
-        times = None
-        if self.times is not None and later.times is not None:
-            times = torch.cat([self.times, later.times])
-        padding = None
-        if self.padding is not None or later.padding is not None:
-            padding = torch.cat([_real(self), _real(later)], dim=1)
-        return Slot(pairs=pairs, times=times, padding=padding)
+    def modulation(self, condition: Tensor | None) -> tuple[Tensor, ...]:
+        """What a condition of the tokens [B, L or 1, C] does to this layer."""
+        ...
 
-    def since(self, oldest: int) -> "Slot":
-        """The tokens whose chunk time is not below ``oldest``."""
-        if self.times is None or bool((self.times >= oldest).all()):
-            return self
-        kept = (self.times >= oldest).nonzero()[:, 0]
-        return Slot(
-            pairs=tuple((k[:, :, kept], v[:, :, kept]) for k, v in self.pairs),
-            times=self.times[kept],
-            padding=None if self.padding is None else self.padding[:, kept],
-        )
+    def normed(self, tokens: Tensor, modulation: tuple[Tensor, ...]) -> Tensor:
+        """Tokens as the attention sees them."""
+        ...
 
-    def rows(self, index: Tensor) -> "Slot":
-        """The same for some samples of the batch, in the order of ``index``."""
-        return replace(
-            self,
-            pairs=tuple((k[index], v[index]) for k, v in self.pairs),
-            padding=None if self.padding is None else self.padding[index],
-        )
+    def keys_values(self, normed: Tensor, places: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, H of keys, L, K]; keys turned by their places, if they have any."""
+        ...
+
+    def queries(self, normed: Tensor, places: Tensor | None) -> Tensor:
+        """Queries [B, H, L, K], turned by their places, if they have any."""
+        ...
+
+    def absorb(
+        self,
+        tokens: Tensor,
+        attended_BHLK: Tensor,
+        context: Tensor | None,
+        bias: Tensor | None,
+        modulation: tuple[Tensor, ...],
+    ) -> Tensor:
+        """Tokens after what was attended to, a context and the MLP."""
+        ...
 
 
-def _real(slot: Slot) -> Tensor:
-    if slot.padding is not None:
-        return slot.padding
-    key = slot.pairs[0][0]
-    return torch.ones(key.shape[0], key.shape[2], dtype=torch.bool, device=key.device)
+@runtime_checkable
+class Closing(Protocol):
+    """What follows the last layer of an expert."""
 
-
-Cache = Mapping[str, Slot]
-
-
-def batched(caches: Sequence[Cache]) -> dict[str, Slot]:
-    """Caches of equal lengths as one batch."""
-    if len(caches) == 1:
-        return dict(caches[0])
-    found: dict[str, Slot] = {}
-    for name, first in caches[0].items():
-        slots = [cache[name] for cache in caches]
-        pairs = tuple(
-            (
-                torch.cat([slot.pairs[i][0] for slot in slots]),
-                torch.cat([slot.pairs[i][1] for slot in slots]),
-            )
-            for i in range(len(first.pairs))
-        )
-        padded = any(slot.padding is not None for slot in slots)
-        padding = torch.cat([_real(slot) for slot in slots]) if padded else None
-        found[name] = Slot(pairs=pairs, times=first.times, padding=padding)
-    return found
-
-
-def join_caches(first: Cache, later: Cache) -> dict[str, Slot]:
-    """Two caches as one; tokens of a stream that is in both stand behind one another."""
-    both = {name: first[name].joined(slot) for name, slot in later.items() if name in first}
-    return {**first, **later, **both}
+    def __call__(self, tokens: Tensor, condition: Tensor | None) -> Tensor:
+        """Normalised tokens [B, L, D]."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -158,7 +103,10 @@ class Seen:
         times: For each stream in chunk time the chunk time of each token [L].
         copies: For each stream the number of independent copies that lie behind one another; a
             token sees only its own copy.
-        conditions: For each stream of an adaptive expert the condition [B, L, D] of its tokens.
+        places: For each stream with places of its own what its queries and keys are turned by:
+            [L] or [B, L], or with several axes [L, A] or [B, L, A]. A stream in chunk time that has
+            none is turned by its chunk time.
+        conditions: For each stream of an adaptive expert its tokens' condition [B, L or 1, C].
         window: How many chunk times back a token may look, its own included; ``None`` for all.
         partial: Whether streams that are neither in the pass nor cached are left out.
     """
@@ -166,6 +114,7 @@ class Seen:
     padding: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     times: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     copies: Mapping[str, int] = field(default_factory=dict[str, int])
+    places: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     conditions: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     window: int | None = None
     partial: bool = False
@@ -176,52 +125,39 @@ class JointAttention(nn.Module):
 
     Args:
         joint: The table.
-        sizes: Widths of each expert.
-        depth: Layers.
-        heads: Heads, the same in all experts.
-        head_width: Width of a head, the same in all experts.
+        layers: For each expert its layers (modules that are a ``Layer``), all of one depth.
+        closings: For each expert whose output is needed what follows its last layer (a
+            ``Closing``).
         finishing: Streams whose output after the last layer is needed; the others stop at the keys
             and values of the last layer.
-        context_width: Width of the context's tokens, where the table has a context.
+        adaptive: Experts whose tokens need a condition.
+
+    Raises:
+        ValueError: Naming every expert whose depth or heads differ from another's.
     """
 
     def __init__(
         self,
         joint: Joint,
         *,
-        sizes: Mapping[str, ExpertSize],
-        depth: int,
-        heads: int,
-        head_width: int,
+        layers: Mapping[str, nn.ModuleList],
+        closings: Mapping[str, nn.Module],
         finishing: tuple[str, ...],
-        context_width: int = 0,
+        adaptive: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__()
+        found = {name: (len(own), cast("Layer", own[0]).head_shape) for name, own in layers.items()}
+        if len(set(found.values())) > 1:
+            told = "\n  - ".join(
+                f"{name}: {n} layers, {heads}" for name, (n, heads) in found.items()
+            )
+            raise ValueError(f"Experts share attention in every layer, and differ:\n  - {told}")
         self.joint = joint
         self.finishing = finishing
-        self.depth = depth
-        needed = {joint.experts[name] for name in finishing}
-        self.adaptive = frozenset(
-            joint.experts[name] for name, embed in joint.embed.items() if embed is Embed.ADAPTIVE
-        )
-        self.experts = nn.ModuleDict()
-        self.norms = nn.ModuleDict()
-        for name in sorted(set(joint.experts.values())):
-            size = sizes[name]
-            self.experts[name] = nn.ModuleList(
-                ExpertLayer(
-                    width=size.width,
-                    heads=heads,
-                    head_width=head_width,
-                    hidden=size.hidden,
-                    context_width=context_width if joint.context else 0,
-                    final=layer == depth - 1 and name not in needed,
-                    adaptive=name in self.adaptive,
-                )
-                for layer in range(depth)
-            )
-            if name in needed:
-                self.norms[name] = Norm(size.width)
+        self.adaptive = adaptive
+        self.depth = next(iter(found.values()))[0]
+        self.experts = nn.ModuleDict(layers)
+        self.norms = nn.ModuleDict(closings)
 
     def forward(
         self,
@@ -229,7 +165,7 @@ class JointAttention(nn.Module):
         *,
         seen: Seen,
         cache: Cache | None = None,
-        context: Tensor | None = None,
+        context: Tensor | Mapping[str, Tensor] | None = None,
         context_bias: Tensor | None = None,
     ) -> Read:
         """One pass over the streams in ``tokens``; what they see beside them comes from ``cache``.
@@ -238,7 +174,8 @@ class JointAttention(nn.Module):
             tokens: Stream name to tokens [B, L, D of its expert].
             seen: Padding, chunk times, copies and conditions.
             cache: Keys and values that were read before.
-            context: Context tokens [B, S, context_width], where the table has a context.
+            context: Context tokens [B, S, context_width], where the table has a context; for each
+                expert its own, where they differ.
             context_bias: Bias [B, 1, 1, S] of the context's padding.
         """
         cache = cache or {}
@@ -255,25 +192,23 @@ class JointAttention(nn.Module):
                 block = self._layer(name, layer)
                 modulations[name] = block.modulation(seen.conditions.get(name))
                 normed = block.normed(x, modulations[name])
-                key, value = block.keys_values(normed)
+                places = seen.places.get(name, seen.times.get(name))
+                kept[name].append(block.keys_values(normed, places))
                 if name in going_on:
-                    queries[name] = block.queries(normed)
-                if name in seen.times:
-                    key = turned(key, seen.times[name])
-                    if name in queries:
-                        queries[name] = turned(queries[name], seen.times[name])
-                kept[name].append((key, value))
+                    queries[name] = block.queries(normed, places)
             state = {
                 name: self._layer(name, layer).absorb(
                     state[name],
                     self._attended(name, layer, queries[name], kept, cache, biases[name]),
-                    context,
+                    context.get(self.joint.experts[name])
+                    if isinstance(context, Mapping)
+                    else context,
                     context_bias,
                     modulations[name],
                 )
                 for name in going_on
             }
-        last = {name: self.norms[self.joint.experts[name]](x) for name, x in state.items()}
+        last = {name: self._closed(name, x, seen) for name, x in state.items()}
         hidden |= {name: (*hidden[name], x) for name, x in last.items()}
         slots = {
             name: Slot(
@@ -302,9 +237,13 @@ class JointAttention(nn.Module):
         values = torch.cat([v for _, v in pairs], dim=2)
         return attend(query, keys, values, bias)
 
-    def _layer(self, name: str, layer: int) -> ExpertLayer:
+    def _layer(self, name: str, layer: int) -> Layer:
         layers = cast("nn.ModuleList", self.experts[self.joint.experts[name]])
-        return cast("ExpertLayer", layers[layer])
+        return cast("Layer", layers[layer])
+
+    def _closed(self, name: str, tokens: Tensor, seen: Seen) -> Tensor:
+        closing = cast("Closing", self.norms[self.joint.experts[name]])
+        return closing(tokens, seen.conditions.get(name))
 
     def _bias(
         self, query: str, tokens: Mapping[str, Tensor], cache: Cache, seen: Seen

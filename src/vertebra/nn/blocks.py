@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vertebra.nn.attention import attend, join_heads, split_heads
+from vertebra.nn.attention import HeadShape, attend, join_heads, split_heads, turned
 
 
 class Norm(nn.Module):
@@ -17,8 +17,8 @@ class Norm(nn.Module):
         super().__init__()
         self.gain = nn.Parameter(torch.ones(width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise the last axis."""
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Normalise the last axis; a condition changes nothing here."""
         with torch.autocast(x.device.type, enabled=False):
             return F.layer_norm(x, (x.shape[-1],), self.gain.to(x.dtype), None, 1e-6)
 
@@ -57,6 +57,7 @@ class ExpertLayer(nn.Module):
         super().__init__()
         inner = heads * head_width
         self.heads = heads
+        self.head_shape = HeadShape(queries=heads, keys=heads, width=head_width)
         self.final = final
         self.adaptive = adaptive
         self.norm = Norm(width)
@@ -95,14 +96,18 @@ class ExpertLayer(nn.Module):
         """Normalised tokens, as the attention sees them."""
         return _modulated(self.norm(tokens), modulation[:2])
 
-    def keys_values(self, normed: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values [B, H, L, K] of normalised tokens."""
+    def keys_values(self, normed: Tensor, places: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, H, L, K] of normalised tokens; places are chunk times [L]."""
         key, value = self.kv(normed).chunk(2, dim=-1)
-        return split_heads(key, self.heads), split_heads(value, self.heads)
+        return self._placed(key, places), split_heads(value, self.heads)
 
-    def queries(self, normed: Tensor) -> Tensor:
+    def queries(self, normed: Tensor, places: Tensor | None) -> Tensor:
         """Queries [B, H, L, K] of normalised tokens."""
-        return split_heads(self.q(normed), self.heads)
+        return self._placed(self.q(normed), places)
+
+    def _placed(self, flat: Tensor, places: Tensor | None) -> Tensor:
+        split = split_heads(flat, self.heads)
+        return split if places is None else turned(split, places)
 
     def absorb(
         self,

@@ -7,8 +7,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from vertebra.coupling.joint import Cache, ExpertSize, JointAttention, Read, Seen, join_caches
+from vertebra.coupling.cache import Cache, join_caches
+from vertebra.coupling.joint import JointAttention, Read, Seen
 from vertebra.coupling.kinds import Head, Inverse
+from vertebra.coupling.shipped import ExpertSize, shipped_attention
 from vertebra.coupling.table import Embed, closure
 from vertebra.flow.predictions import to_velocity
 from vertebra.nn.blocks import Norm
@@ -87,7 +89,7 @@ class Network(nn.Module):
         layers = {"depth": size.depth, "heads": size.heads, "head_width": size.head_width}
         reads = coupling.reads.of if isinstance(coupling, Head) else ()
         trunk_names = [stream.name for stream in self.trunk.streams]
-        self.attention = JointAttention(
+        self.attention = shipped_attention(
             self.trunk,
             sizes=sizes,
             finishing=tuple(n for n in trunk_names if n in self.denoised or n in reads),
@@ -113,7 +115,7 @@ class Network(nn.Module):
         adaptive = set(self.attention.adaptive)
         match coupling:
             case Head(head=head):
-                self.head = JointAttention(
+                self.head = shipped_attention(
                     head, sizes=sizes, finishing=("action",), context_width=size.trunk, **layers
                 )
                 channels = size.trunk * len(coupling.reads.depths)

@@ -7,7 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from vertebra.coupling.joint import Cache, Read, join_caches
+from vertebra.coupling.cache import Cache, join_caches
+from vertebra.coupling.joint import Read
 from vertebra.coupling.kinds import Head
 from vertebra.coupling.table import Embed
 from vertebra.nn.embeddings import untiled

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from vertebra.coupling.joint import Cache, Slot, batched, join_caches
+from vertebra.coupling.cache import Cache, Slot, batched, join_caches
 from vertebra.policy.frames import changes
 from vertebra.policy.network import Network, Scene
 from vertebra.policy.passes import Kept, Passes
