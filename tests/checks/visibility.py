@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fakes.networks import given_of, network_of
+from fakes.networks import given_of, network_of, senses_of
 from vertebra.coupling.joint import JointAttention, Seen
 from vertebra.coupling.kinds import Head, Inverse
 from vertebra.coupling.table import Joint
@@ -346,12 +346,13 @@ class Probe:
         self.chunks = network.shape.chunks
         made = (*recipe.noisy, *network.table.named(Role.TEACHER))
         modules: dict[str, list[nn.Module]] = {name: [network.inputs[name]] for name in made}
-        for name, eyes in network.senses.eyes.items():
+        senses = senses_of(network)
+        for name, eyes in senses.eyes.items():
             assert isinstance(eyes, nn.ModuleDict)
             modules[name] = list(eyes.values())
-        modules["text"] = [network.senses.words]
-        if network.senses.has_state:
-            modules["state"] = [network.senses.state]
+        modules["text"] = [senses.words]
+        if senses.has_state:
+            modules["state"] = [senses.state]
         if network.points:
             modules[POINT] = [network.point]
         self.calls: dict[str, list[Tensor]] = {name: [] for name in modules}

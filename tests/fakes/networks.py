@@ -14,7 +14,7 @@ from vertebra.nn.embeddings import split_words
 from vertebra.policy.acting import TrainedPolicy
 from vertebra.policy.network import Network
 from vertebra.policy.recipe import Recipe
-from vertebra.policy.senses import Given
+from vertebra.policy.senses import Given, ShippedSenses
 from vertebra.policy.shape import Shape
 from vertebra.schedules.kinds import Plan, Rolling, Schedule, VideoFirst
 from vertebra.spec.observation import Observation
@@ -67,6 +67,12 @@ def network_of(recipe: Recipe, *, size: Size = TINY, seed: int = 0) -> Network:
             for value in network.parameters():
                 value.add_(0.1 * torch.randn_like(value))
     return network.eval()
+
+
+def senses_of(network: Network) -> ShippedSenses:
+    """What embeds the given streams of a shipped network."""
+    assert isinstance(network.senses, ShippedSenses)
+    return network.senses
 
 
 def policy_of(recipe: Recipe, *, seed: int = 0) -> TrainedPolicy:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from fakes.episodes import NEEDS
-from fakes.networks import network_of, shape_of
+from fakes.networks import network_of, senses_of, shape_of
 from vertebra.nn.embeddings import PixelTokens, Words, sinusoid, split_words
 from vertebra.policy.frames import (
     CHANGE_SCALE,
@@ -132,10 +132,11 @@ def test_an_expert_without_weights_is_named() -> None:
 def test_the_first_camera_gets_fine_tokens_and_cameras_are_in_order() -> None:
     network = network_of(PI0)
     assert network.grid == (4, 4)
-    eyes = network.senses.eyes["image"]
+    senses = senses_of(network)
+    eyes = senses.eyes["image"]
     assert isinstance(eyes, nn.ModuleDict)
     assert list(eyes) == [camera.name for camera in NEEDS.cameras]
-    _, coarse = network.eyes
+    _, coarse = senses.stems
     assert (coarse.rows, coarse.columns) == (2, 2)
 
 

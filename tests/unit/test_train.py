@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from fakes.episodes import NEEDS, random_cache, training
-from fakes.networks import label, network_of, policy_of
+from fakes.networks import label, network_of, policy_of, senses_of
 from vertebra import recipes
 from vertebra.backbones.sizes import TINY
 from vertebra.data.cache import FrameCache
@@ -216,7 +216,7 @@ def test_the_ledger_counts_what_was_used(cache: FrameCache, tmp_path: Path) -> N
         assert result.flops > 0 and result.samples == 8 and result.seconds > 0
         recipe = recipes.by_name(name)
         network = network_of(recipe.pointed() if privileged == "points" else recipe)
-        known = len(vocabulary(cache, range(4))) - network.senses.words.table.num_embeddings + 2
+        known = len(vocabulary(cache, range(4))) - senses_of(network).words.table.num_embeddings + 2
         expected = sum(value.numel() for value in network.parameters()) + known * TINY.trunk
         assert result.parameters == expected
         assert train_result_round_trip(result) == result

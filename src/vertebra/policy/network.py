@@ -1,6 +1,6 @@
 """A recipe's tables turned into weights: embeddings around joint attention."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -10,17 +10,19 @@ from torch import Tensor, nn
 from vertebra.coupling.cache import Cache, join_caches
 from vertebra.coupling.joint import JointAttention, Read, Seen
 from vertebra.coupling.kinds import Head, Inverse
-from vertebra.coupling.shipped import ExpertSize, shipped_attention
-from vertebra.coupling.table import Embed, closure
+from vertebra.coupling.shipped import shipped_attention
+from vertebra.coupling.table import closure
 from vertebra.flow.predictions import to_velocity
 from vertebra.nn.blocks import Norm
-from vertebra.nn.embeddings import Condition, NoisyTokens, PixelTokens, TimedTokens
+from vertebra.nn.embeddings import Condition
+from vertebra.policy.body import Body, Laid
 from vertebra.policy.frames import changes
 from vertebra.policy.inverse import InverseDynamics
 from vertebra.policy.pointing import Pointing, pointed_places
 from vertebra.policy.process import Process
-from vertebra.policy.senses import Context, Given, Senses
+from vertebra.policy.senses import Context, Given
 from vertebra.policy.shape import Shape
+from vertebra.policy.shipped import expert_sizes, shipped_body
 from vertebra.spec.noise import Flat, Predicts
 from vertebra.spec.streams import POINT, Role
 
@@ -47,63 +49,26 @@ class Scene:
     padding: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Laid:
-    """Tokens of one pass: stream name to content [B, L, D], chunk times [L] and padding [B, L]."""
-
-    tokens: Mapping[str, Tensor]
-    times: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
-    padding: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
-
-    def only(self, names: Collection[str]) -> "Laid":
-        """Some of the streams."""
-        parts = (self.tokens, self.times, self.padding)
-        kept = [{name: value for name, value in part.items() if name in names} for part in parts]
-        return Laid(tokens=kept[0], times=kept[1], padding=kept[2])
-
-    def beside(self, other: "Laid") -> "Laid":
-        """These streams and others."""
-        return Laid(
-            tokens={**self.tokens, **other.tokens},
-            times={**self.times, **other.times},
-            padding={**self.padding, **other.padding},
-        )
-
-
 class Network(nn.Module):
     """All weights of a policy.
 
     Args:
         shape: Recipe, size and robot.
+        body: What the policy stands on; new weights of the shipped kind when left out.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, body: Body | None = None) -> None:
         super().__init__()
         recipe, size, coupling = shape.recipe, shape.size, shape.recipe.coupling
         self.shape = shape
         self.table, self.trunk = recipe.table, recipe.trunk
-        experts = sorted({e for name, e in self.table.experts.items() if e != "inverse"})
-        sizes = {name: self._expert_size(name) for name in experts}
-        self.widths = {name: expert.width for name, expert in sizes.items()}
+        body = shipped_body(shape) if body is None else body
+        self.widths, self.placed = body.widths, body.places
         self.denoised = self.table.named(Role.DENOISED)
-        layers = {"depth": size.depth, "heads": size.heads, "head_width": size.head_width}
-        reads = coupling.reads.of if isinstance(coupling, Head) else ()
-        trunk_names = [stream.name for stream in self.trunk.streams]
-        self.attention = shipped_attention(
-            self.trunk,
-            sizes=sizes,
-            finishing=tuple(n for n in trunk_names if n in self.denoised or n in reads),
-            context_width=size.trunk,
-            **layers,
-        )
-        self.senses = Senses(shape, self.widths)
-        self.inputs = nn.ModuleDict()
-        self.positions = nn.ParameterDict()
-        self.outputs = nn.ModuleDict()
-        for name in (*recipe.noisy, *self.table.named(Role.TEACHER)):
-            self._embed(name)
+        self.attention, self.senses = body.attention, body.senses
+        self.inputs, self.positions, self.outputs = body.inputs, body.positions, body.outputs
         if shape.pointing:
-            self.pointing = Pointing(size.trunk)
+            self.pointing = Pointing(self.widths[self.table.experts[recipe.pixels]])
         self.points = POINT in self.table.experts
         self.late = frozenset(n for n in self.trunk.sees if POINT in closure(self.trunk, n))
         if self.points:
@@ -116,7 +81,13 @@ class Network(nn.Module):
         match coupling:
             case Head(head=head):
                 self.head = shipped_attention(
-                    head, sizes=sizes, finishing=("action",), context_width=size.trunk, **layers
+                    head,
+                    sizes=expert_sizes(shape),
+                    depth=size.depth,
+                    heads=size.heads,
+                    head_width=size.head_width,
+                    finishing=("action",),
+                    context_width=size.trunk,
                 )
                 channels = size.trunk * len(coupling.reads.depths)
                 self.feature_norm = Norm(channels)
@@ -133,38 +104,14 @@ class Network(nn.Module):
                 )
             case _:
                 pass
-        self.conditions = nn.ModuleDict({n: Condition(self.widths[n]) for n in sorted(adaptive)})
-
-    def _embed(self, name: str) -> None:
-        length, channels = self.shape.vectors(name)
-        width = self.widths[self.table.experts[name]]
-        adaptive = self.table.embed.get(name) is Embed.ADAPTIVE
-        self.inputs[name] = (TimedTokens if adaptive else NoisyTokens)(channels, width)
-        self.positions[name] = nn.Parameter(0.02 * torch.randn(length, width))
-        if name in self.denoised:
-            output = nn.Linear(width, channels)
-            nn.init.zeros_(output.weight)
-            nn.init.zeros_(output.bias)
-            self.outputs[name] = output
-
-    def _expert_size(self, name: str) -> ExpertSize:
-        size, recipe = self.shape.size, self.shape.recipe
-        match name:
-            case "vlm":
-                return ExpertSize(width=size.trunk, hidden=size.vlm_hidden)
-            case "video":
-                return ExpertSize(width=size.trunk, hidden=size.video_hidden)
-            case "action":
-                crossing = bool(recipe.trunk.context) or isinstance(recipe.coupling, Head)
-                hidden = size.action_hidden_context if crossing else size.action_hidden
-                return ExpertSize(width=size.action, hidden=hidden)
-            case _:
-                raise ValueError(f"No weights are known for expert '{name}': vlm, video or action.")
+        self.conditions = body.conditions or nn.ModuleDict(
+            {name: Condition(self.widths[name]) for name in sorted(adaptive)}
+        )
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.senses.words.position.device
+        return self.senses.device
 
     def process(self, name: str) -> Process:
         """The noise process of a stream at this size.
@@ -265,6 +212,8 @@ class Network(nn.Module):
     def _tokens(self, name: str, value: Tensor, time: Tensor) -> Tensor:
         length, _ = self.shape.vectors(name)
         tokens = self.inputs[name](value, time.repeat_interleave(length, dim=1))
+        if name not in self.positions:
+            return tokens
         return tokens + self.positions[name].repeat(time.shape[1], 1)
 
     def _timed(self, laid: Laid, chunks: int, start: int, real: Tensor | None) -> Laid:
@@ -287,10 +236,12 @@ class Network(nn.Module):
         self, laid: Laid, noisy: Noisy, scene: Scene, cache: Cache | None, *, partial: bool = False
     ) -> Read:
         rolling = self.shape.recipe.rolling
+        copies = {} if rolling else {n: noisy[n][1].shape[1] for n in laid.tokens if n in noisy}
         seen = Seen(
             padding=laid.padding,
             times=laid.times,
-            copies={} if rolling else {n: noisy[n][1].shape[1] for n in laid.tokens if n in noisy},
+            copies=copies,
+            places={} if self.placed is None else self.placed(laid, copies, cache or {}),
             conditions=self._conditions(self.attention, laid.tokens, noisy),
             window=self.shape.chunks if rolling else None,
             partial=partial,
@@ -343,7 +294,7 @@ class Network(nn.Module):
         parts: list[Tensor] = []
         masks: list[Tensor] = []
         for name in reads.of:
-            layers = reads.layers(self.shape.size.depth)
+            layers = reads.layers(self.attention.depth)
             states = torch.cat([read.hidden[name][layer] for layer in layers], dim=-1)
             parts.append(self.feature_map(self.feature_norm(states)))
             padding = read.cache[name].padding
@@ -399,17 +350,11 @@ class Network(nn.Module):
     def pixel_tokens(self, read: Read, chunk: int = 0) -> Tensor:
         """Tokens of the first camera before the last layer [B, rows * columns, D]."""
         rows, columns = self.grid
-        tokens = read.hidden[self.shape.recipe.pixels][self.shape.size.depth - 1]
-        each = sum(stem.rows * stem.columns for stem in self.eyes)
+        tokens = read.hidden[self.shape.recipe.pixels][self.attention.depth - 1]
+        each = self.senses.camera_tokens
         return tokens[:, chunk * each : chunk * each + rows * columns]
-
-    @property
-    def eyes(self) -> list[PixelTokens]:
-        """The stems of all cameras, in their order."""
-        stems = cast("nn.ModuleDict", self.senses.eyes[self.shape.recipe.pixels])
-        return [cast("PixelTokens", stem) for stem in stems.values()]
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of tokens of the first camera."""
-        return self.eyes[0].rows, self.eyes[0].columns
+        return self.senses.grid

@@ -67,8 +67,8 @@ class Context:
         return Context(tokens=tokens, mask=torch.cat([self.mask, other.mask], dim=1))
 
 
-class Senses(nn.Module):
-    """Embeds what is given.
+class ShippedSenses(nn.Module):
+    """Embeds what is given, with new weights of any width.
 
     Args:
         shape: Recipe, size and robot.
@@ -118,6 +118,27 @@ class Senses(nn.Module):
                 for index, camera in enumerate(self.shape.needs.cameras)
             }
         )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.words.position.device
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens of the first camera."""
+        return self.stems[0].rows, self.stems[0].columns
+
+    @property
+    def camera_tokens(self) -> int:
+        """Tokens of all cameras."""
+        return sum(stem.rows * stem.columns for stem in self.stems)
+
+    @property
+    def stems(self) -> list[PixelTokens]:
+        """What makes tokens of each camera, in their order."""
+        stems = cast("nn.ModuleDict", self.eyes[self.shape.recipe.pixels])
+        return [cast("PixelTokens", stem) for stem in stems.values()]
 
     def heard(self, instructions: Sequence[str], silent: bool) -> Context:
         """The words; silence when nothing may be heard."""

@@ -1,0 +1,138 @@
+"""What a policy stands on: what embeds, what attends, what reads out."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vertebra.coupling.cache import Cache
+from vertebra.coupling.joint import JointAttention
+from vertebra.policy.senses import Context, Given
+
+
+class Senses(Protocol):
+    """What embeds the given streams (a module)."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        ...
+
+    @property
+    def has_state(self) -> bool:
+        """Whether it embeds the state."""
+        ...
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens of the first camera, whose tokens are the first."""
+        ...
+
+    @property
+    def camera_tokens(self) -> int:
+        """Tokens of all cameras of one observation."""
+        ...
+
+    def streams(
+        self, given: Given, names: Sequence[str], silent: bool
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Tokens [B, L, D] and padding masks [B, L] of some given streams."""
+        ...
+
+    def contexts(self, given: Given, names: Sequence[str], silent: bool) -> Context | None:
+        """The given inputs that are read by cross-attention, ``None`` when there are none."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Laid:
+    """Tokens of one pass: stream name to content [B, L, D], chunk times [L] and padding [B, L]."""
+
+    tokens: Mapping[str, Tensor]
+    times: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    padding: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def only(self, names: Collection[str]) -> "Laid":
+        """Some of the streams."""
+        parts = (self.tokens, self.times, self.padding)
+        kept = [{name: value for name, value in part.items() if name in names} for part in parts]
+        return Laid(tokens=kept[0], times=kept[1], padding=kept[2])
+
+    def beside(self, other: "Laid") -> "Laid":
+        """These streams and others."""
+        return Laid(
+            tokens={**self.tokens, **other.tokens},
+            times={**self.times, **other.times},
+            padding={**self.padding, **other.padding},
+        )
+
+
+Places = Callable[[Laid, Mapping[str, int], Cache], Mapping[str, Tensor]]
+"""From the tokens of a pass, copies of a stream that lie behind one another, and what was read
+before, to the places by which queries and keys are turned (``Seen.places``)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Body:
+    """The parts of a network that depend on its backbone.
+
+    Attributes:
+        attention: The experts.
+        senses: What embeds the given streams: a module that does what ``Senses`` says.
+        inputs: For each noisy stream or teacher a module from vectors [B, L, C] and flow times
+            [B, L] to tokens.
+        positions: Learned positions [L, D] of such streams, where there are any.
+        outputs: For each denoised stream a module from tokens to what its process predicts.
+        conditions: For each expert under the flow time a module from times [B, L] to conditions;
+            ``None`` for new ones of the shipped kind.
+        widths: Token width of each expert.
+        places: How places are found, ``None`` where chunk times are all there is.
+    """
+
+    attention: JointAttention
+    senses: Senses
+    inputs: nn.ModuleDict
+    positions: nn.ParameterDict
+    outputs: nn.ModuleDict
+    widths: Mapping[str, int]
+    conditions: nn.ModuleDict | None = None
+    places: Places | None = None
+
+
+def running_places(
+    order: Sequence[str], laid: Laid, copies: Mapping[str, int], cache: Cache
+) -> dict[str, Tensor]:
+    """Positions in one text through all streams: real tokens are counted from 0, padding is not.
+
+    Args:
+        order: Streams in the order of the text.
+        laid: Tokens of a pass.
+        copies: Streams of which several copies lie behind one another; all start at one position.
+        cache: What was read before.
+
+    Returns:
+        For each stream of the pass the position of its tokens [B, L].
+    """
+    found: dict[str, Tensor] = {}
+    start: Tensor | None = None
+    for name in order:
+        if name in laid.tokens:
+            tokens = laid.tokens[name]
+            shape, real = tokens.shape[:2], laid.padding.get(name)
+        elif name in cache:
+            tokens = cache[name].pairs[0][0]
+            shape, real = (tokens.shape[0], cache[name].length), cache[name].padding
+        else:
+            continue
+        each = shape[1] // copies.get(name, 1)
+        if real is None:
+            real = torch.ones(shape, dtype=torch.bool, device=tokens.device)
+        place = real[:, :each].long().cumsum(-1) - 1
+        if start is not None:
+            place = place + start
+        start = place[:, -1:] + 1
+        if name in laid.tokens:
+            found[name] = place.repeat(1, copies.get(name, 1))
+    return found
