@@ -4,6 +4,7 @@ Run as ``python -m checks.pi0 FILE`` from ``tests`` with transformers installed,
 transformers gives, for machines without it.
 """
 
+import importlib
 import json
 import sys
 from collections.abc import Sequence
@@ -102,17 +103,19 @@ def start() -> Tensor:
     return 2.0 * numbers("start", (COUNT, TINY.horizon, len(MAKES.dims)))
 
 
+SHAPE = Shape(
+    recipe=PI0,
+    size=replace(TINY, action_steps=None),
+    needs=NEEDS,
+    makes=MAKES,
+    vocabulary=(),
+    pointing=False,
+)
+
+
 def network_of_pi0(tower: nn.Module) -> Network:
     """Our network around a picture encoder, with weights under transformers' names."""
-    shape = Shape(
-        recipe=PI0,
-        size=replace(TINY, action_steps=None),
-        needs=NEEDS,
-        makes=MAKES,
-        vocabulary=(),
-        pointing=False,
-    )
-    network = Network(shape, pi0_body(shape, pi0_sizes(CONFIG), tower, prompts))
+    network = Network(SHAPE, pi0_body(SHAPE, pi0_sizes(CONFIG), tower, prompts))
     shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     theirs = {name: shapes[ours] for name, ours in released_names(shapes).items()}
     network.load_state_dict(renamed(made_weights(theirs)))
@@ -187,9 +190,9 @@ class RecordedTower(nn.Module):
 
 def library_model() -> Any:
     """The same pi0 in transformers."""
-    from transformers import PI0Config, PI0ForConditionalGeneration
-
-    model = PI0ForConditionalGeneration(PI0Config(**CONFIG, loss_reduction="none")).eval()
+    library: Any = importlib.import_module("transformers")
+    config = library.PI0Config(**CONFIG, loss_reduction="none")
+    model = library.PI0ForConditionalGeneration(config).eval()
     fill(model)
     return model
 

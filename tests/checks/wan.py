@@ -4,12 +4,13 @@ Run as ``python -m checks.wan FILE`` from ``tests`` with diffusers installed, th
 diffusers gives, for machines without it.
 """
 
+import importlib
 import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -177,10 +178,9 @@ def beside_an_action(case: Case, seed: int, wan: OurWan) -> tuple[Read, Tensor]:
 @torch.no_grad()
 def theirs(case: Case) -> Tensor:
     """What diffusers gives."""
-    from diffusers import WanTransformer3DModel
-
+    library: Any = importlib.import_module("diffusers")
     plain = {name: value for name, value in case.config.items() if name != "_class_name"}
-    model = cast("Any", WanTransformer3DModel)(**plain).eval()
+    model = library.WanTransformer3DModel(**plain).eval()
     fill(model)
     return model(case.latents, case.steps, case.text, encoder_hidden_states_image=case.seen).sample
 

@@ -3,18 +3,24 @@
 Against recorded numbers everywhere; against the libraries themselves where they are installed.
 """
 
+import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from checks import pi0, wan
 from checks.library import made_weights, relative_error
 from fakes.checkpoint_files import recorded as layout
 from vertebra.policy.adapt_pi0 import our_name, renamed
+from vertebra.policy.network import Network
+from vertebra.policy.released import load_pi0
+from vertebra.recipes.pi0 import PI0_RTC
 from vertebra.spec.errors import SpecMismatch
 
 HERE = Path(__file__).parent
@@ -117,6 +123,14 @@ def test_names_of_released_pi0_weights_are_all_known(name: str) -> None:
     assert parts(released) == parts(own)
 
 
+def test_real_time_chunking_has_the_weights_of_pi0() -> None:
+    shape = replace(pi0.SHAPE, recipe=PI0_RTC)
+    sizes = pi0.pi0_sizes(pi0.CONFIG)
+    own = Network(shape, pi0.pi0_body(shape, sizes, torch.nn.Identity(), pi0.prompts))
+    wanted = {name: value.shape for name, value in recorded_network().state_dict().items()}
+    assert {name: value.shape for name, value in own.state_dict().items()} == wanted
+
+
 def test_a_strange_weight_is_named() -> None:
     weights = made_weights({"model.dit.layers.0.ear.weight": (2, 2), "value_head.weight": (1, 2)})
     with pytest.raises(SpecMismatch, match=r"'value_head.weight' is no weight of pi0"):
@@ -142,3 +156,43 @@ def test_pi0_on_the_picture_encoder_of_transformers() -> None:
     network = pi0.network_of_pi0(model.model.vlm.vision_tower)
     assert relative_error(pi0.our_loss(network), pi0.library_loss(model)) < NEAR
     assert relative_error(pi0.our_actions(network), pi0.library_actions(model)) < NEAR
+
+
+def saved_pi0(directory: Path) -> Path:
+    """A pi0 and a tokenizer of words as the library writes them."""
+    library: Any = importlib.import_module("transformers")
+    split_by: Any = importlib.import_module("tokenizers")
+    words = {word: i for i, word in enumerate(("<pad>", "<bos>", "<unk>", "lift", "the", "box"))}
+    split = split_by.Tokenizer(split_by.models.WordLevel(words, unk_token="<unk>"))  # noqa: S106
+    split.pre_tokenizer = split_by.pre_tokenizers.Whitespace()
+    special = {"bos_token": "<bos>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    library.PreTrainedTokenizerFast(tokenizer_object=split, **special).save_pretrained(directory)
+    pi0.library_model().save_pretrained(directory)
+    return directory
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_saved_pi0_is_loaded_and_a_damaged_one_refused(tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason=NO_LIBRARY)
+    directory = saved_pi0(tmp_path / "pi0")
+    network = load_pi0(pi0.SHAPE, directory).eval()
+    ids, mask = network.senses.prompts(("lift the box", "lift_the"))  # type: ignore[attr-defined]
+    assert ids.tolist() == [[1, 3, 4, 5], [1, 3, 4, 0]]
+    assert mask.sum(1).tolist() == [4, 3]
+    network.senses.prompts = pi0.prompts  # type: ignore[attr-defined]
+    wanted = pi0.library_actions(pi0.library_model())
+    assert relative_error(pi0.our_actions(network), wanted) < NEAR
+
+    (path,) = directory.glob("*.safetensors")
+    weights = load_file(path)
+    weights["state_proj.weight"] = torch.zeros(3, 3)
+    del weights["action_in_proj.bias"]
+    save_file(weights, path)
+    with pytest.raises(SpecMismatch, match=r"(?s)inputs.action.value.bias' is missing.*\[3, 3\]"):
+        load_pi0(pi0.SHAPE, directory)
+    path.unlink()
+    with pytest.raises(ValueError, match=r"holds no \*.safetensors"):
+        load_pi0(pi0.SHAPE, directory)
+    with pytest.raises(ValueError, match="Nothing was downloaded"):
+        load_pi0(pi0.SHAPE, "nobody/has-this")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vertebra.backbones.gemma import GemmaNorm, GemmaSizes, gemma_layers, gemma_sizes
+from vertebra.backbones.published import GEMMA_2B, GEMMA_300M
 from vertebra.coupling.joint import JointAttention
 from vertebra.coupling.table import Embed
 from vertebra.nn.embeddings import NoisyTokens
@@ -54,6 +55,12 @@ class Pi0Sizes:
     state: int = 32
     actions: int = 32
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens of one picture."""
+        side = self.px // self.patch_px
+        return side, side
+
 
 def pi0_sizes(config: Mapping[str, Any]) -> Pi0Sizes:
     """Sizes from the ``config.json`` of transformers' pi0.
@@ -77,6 +84,17 @@ def pi0_sizes(config: Mapping[str, Any]) -> Pi0Sizes:
         state=config["max_state_dim"],
         actions=config["max_action_dim"],
     )
+
+
+PI0_SIZES = Pi0Sizes(
+    vlm=GEMMA_2B,
+    action=GEMMA_300M,
+    vocabulary=257152,
+    tower_width=1152,
+    px=224,
+    patch_px=14,
+)
+"""The released pi0 (openpi @ 15a9616 src/openpi/models/{pi0_config,gemma,siglip}.py)."""
 
 
 class LevelTokens(NoisyTokens):
@@ -124,8 +142,7 @@ class Pi0Senses(nn.Module):
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of tokens of one camera."""
-        side = self.sizes.px // self.sizes.patch_px
-        return side, side
+        return self.sizes.grid
 
     @property
     def camera_tokens(self) -> int:

@@ -8,11 +8,11 @@ Reads: images and text (which see each other), the state, and the action chunk i
 Schedule: prefix cached, ten Euler steps on the action. PI0_RTC: the new chunk is in-painted from
     what is being executed.
 Deviations: Time runs from noise (0) to data (1), openpi's runs the other way. The shipped mini
-    backbone is trained from scratch, not PaliGemma. Several noise draws of the chunk share one
-    prefix pass.
+    backbone is trained from scratch; on the released PaliGemma it stands in `policy/adapt_pi0.py`.
+    Several noise draws of the chunk share one prefix pass.
 Expected: no published number is claimed at mini size.
 Cost: 1 prefix pass and 10 action passes a chunk.
-Status: sketch.
+Status: parity; PI0_RTC: maps.
 """
 
 from dataclasses import replace
@@ -41,11 +41,13 @@ PI0 = Recipe(
     ),
     schedule=ActionOnly(steps=10),
     noise={"action": Process(times=BetaTimes(a=1.5, b=1.0, scale=0.999))},
+    status="parity",
 )
 
 PI0_RTC = replace(
     PI0,
     name="pi0-rtc",
     source="arXiv:2506.07339",
+    status="maps",
     schedule=ActionOnly(steps=10, chunking=RealTimeChunking(frozen=1, soft=3)),
 )

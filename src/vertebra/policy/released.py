@@ -1,0 +1,147 @@
+"""Released policies from a directory: read, checked against the recipe, and loaded."""
+
+import importlib
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vertebra.policy.adapt_pi0 import Prompts, pi0_body, pi0_sizes, renamed
+from vertebra.policy.checkpoint import tensor_differences
+from vertebra.policy.network import Network
+from vertebra.policy.shape import Shape
+from vertebra.spec.errors import MissingExtra, SpecMismatch
+
+NEW = ("pointing.", "point.")
+"""Parts that no released policy has; they start with new weights."""
+
+
+def load_pi0(shape: Shape, where: str | Path, *, download: bool = False) -> Network:
+    """A pi0 with released weights.
+
+    Args:
+        shape: Recipe, size and robot.
+        where: A directory in the format of transformers (``config.json``, ``*.safetensors``, the
+            tokenizer), or the name of one on the hub.
+        download: Whether to fetch what is not on this machine; else only its cache is looked at.
+
+    Raises:
+        MissingExtra: Without transformers.
+        ValueError: When there is no such policy, or the recipe cannot stand on it.
+        SpecMismatch: Naming every weight that is missing, left over or of another shape.
+    """
+    directory = directory_of(where, download=download)
+    config = json.loads((directory / "config.json").read_text())
+    sizes = pi0_sizes(config)
+    tower = _tower(config["vlm_config"]["vision_config"])
+    network = Network(shape, pi0_body(shape, sizes, tower, library_prompts(directory)))
+    fill_with(network, renamed(read_weights(directory)), str(directory))
+    return network
+
+
+def directory_of(where: str | Path, *, download: bool = False) -> Path:
+    """A directory with a ``config.json``, on this machine.
+
+    Raises:
+        MissingExtra: For a name on the hub, without the client of the hub.
+        ValueError: When there is none.
+    """
+    if Path(where).is_dir():
+        if not (Path(where) / "config.json").exists():
+            raise ValueError(f"{where} holds no config.json: it is not a released model.")
+        return Path(where)
+    hub = _library("huggingface_hub", "Finding a model on the hub")
+    try:
+        return Path(hub.snapshot_download(str(where), local_files_only=not download))
+    except (hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError, ValueError) as error:
+        raise ValueError(
+            f"'{where}' is neither a directory nor a model in the cache of the hub. Nothing was "
+            "downloaded; ask for it, or give a directory."
+        ) from error
+
+
+def read_weights(directory: Path) -> dict[str, Tensor]:
+    """All tensors of all safetensors files of a directory.
+
+    Raises:
+        ValueError: When there are none, or an index names a file that is not there.
+    """
+    files = sorted(directory.glob("*.safetensors"))
+    if not files:
+        raise ValueError(f"{directory} holds no *.safetensors.")
+    for index in directory.glob("*.safetensors.index.json"):
+        named = set(json.loads(index.read_text())["weight_map"].values())
+        missing = sorted(named - {path.name for path in files})
+        if missing:
+            raise ValueError(f"{directory} is not complete: {', '.join(missing)} missing.")
+    found: dict[str, Tensor] = {}
+    for path in files:
+        found |= load_file(path)
+    return found
+
+
+def fill_with(network: Network, weights: Mapping[str, Tensor], source: str) -> None:
+    """Put released weights into a network.
+
+    Raises:
+        SpecMismatch: Naming every weight that is missing, left over or of another shape.
+    """
+    own = network.state_dict()
+    wanted = {name: value for name, value in own.items() if not name.startswith(NEW)}
+    differences = tensor_differences(wanted, weights)
+    if differences:
+        raise SpecMismatch(
+            f"The weights in {source} do not fit the recipe "
+            f"'{network.shape.recipe.name}':\n  - " + "\n  - ".join(differences)
+        )
+    network.load_state_dict(dict(weights), strict=False)
+
+
+def library_prompts(directory: Path) -> Prompts:
+    """Prompts as pi0 was trained with: the instruction on one line, by the released tokenizer.
+
+    Source: openpi @ 15a9616 src/openpi/models/tokenizer.py (PaligemmaTokenizer).
+    """
+    library = _library("transformers", "Reading instructions as a released model does")
+    tokenizer = library.AutoTokenizer.from_pretrained(directory, local_files_only=True)
+
+    def prompts(instructions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        rows = [
+            [
+                tokenizer.bos_token_id,
+                *tokenizer(
+                    text.strip().replace("_", " ").replace("\n", " ") + "\n",
+                    add_special_tokens=False,
+                )["input_ids"],
+            ]
+            for text in instructions
+        ]
+        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+        mask = torch.zeros(ids.shape, dtype=torch.bool)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = torch.tensor(row)
+            mask[i, : len(row)] = True
+        return ids, mask
+
+    return prompts
+
+
+def _tower(config: Mapping[str, Any]) -> nn.Module:
+    library = _library("transformers", "The picture encoder of a released model")
+    plain = {name: value for name, value in config.items() if name != "model_type"}
+    kind = library.AutoConfig.for_model(config["model_type"], **plain)
+    return library.AutoModel.from_config(kind)
+
+
+def _library(name: str, what: str) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its own affairs, at import
+            return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingExtra(what, "backbones") from error
