@@ -11,6 +11,7 @@ from vertebra.cli.entry import run
 COMMANDS = (
     "",
     "pilot",
+    "extend",
     "job",
     "data",
     "data make",

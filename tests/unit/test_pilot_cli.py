@@ -132,7 +132,7 @@ def test_a_report_that_cannot_be_written_does_not_stop_a_pilot(tmp_path, capsys,
         raise RuntimeError("no ink")
 
     monkeypatch.setattr("vertebra.report.render.write_report", broken)
-    reports = pilot_command._Reports(tmp_path, Steps())
+    reports = pilot_command.Reports(tmp_path, Steps())
     reports.write(tmp_path)
     reports.require()
     write_run(tmp_path, finished=1, pictures=False)

@@ -15,8 +15,8 @@ from vertebra.spec.criteria import DEMONSTRATIONS, FOLLOWING, SUCCESS, Criteria
 from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.task import Outcome as Ended
 from vertebra.study.design import Wish, affordable, forecast, proposals, scenario
-from vertebra.study.errors import Share, measure
-from vertebra.study.scenarios import equal_arms, unequal_arms
+from vertebra.study.errors import Share, measure, measure_looks
+from vertebra.study.scenarios import equal_arms, extended, unequal_arms
 from vertebra.study.synthetic import Scenario, SyntheticPilot, Truth, judged, pilots
 from vertebra.study.tables import page
 from vertebra.verdict.compare import comparisons
@@ -156,10 +156,29 @@ def test_several_arms_are_corrected_together() -> None:
     assert measure(one, 40, 9).false_better.count <= 4
 
 
+def test_looking_again_is_paid_for() -> None:
+    """Every extension raises the chance of a false word; the stricter level takes most of it."""
+    cases = {case.name: case for case in extended()}
+    once, ladder, unpaid = (
+        measure_looks(replace(cases[name], scenario=null), 150, 11)[0]
+        for null in (replace(cases["no difference: 3 seeds"].scenario, rollouts=60),)
+        for name in (
+            "no difference: 3 seeds",
+            "no difference: 3, 5, 7, then 9 seeds",
+            "no difference: 3, 5, 7, then 9 seeds, every look at 5 % (not the rule)",
+        )
+    )
+    assert once.count <= ladder.count < unpaid.count
+    assert ladder.value <= 0.1
+    right = measure_looks(cases["a difference: 3, 5, 7, then 9 seeds"], 20, 12)[1]
+    assert right.value > 0.5
+
+
 def test_the_page_is_made_from_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     cases = (equal_arms()[1],)
     for name in ("equal_arms", "unequal_arms"):
         monkeypatch.setattr(f"vertebra.study.tables.{name}", lambda: cases)
+    monkeypatch.setattr("vertebra.study.tables.extended", lambda: ())
     text = page(5, 4)
     found = re.findall(r"^\| success \|(.+)$", text, flags=re.MULTILINE)
     assert len(found) == 2
@@ -227,5 +246,7 @@ def test_a_share_says_how_sure_it_is() -> None:
 def test_the_page_of_the_study_is_current() -> None:
     """Every case of the code has its row in the page, in order; the numbers are `make study`'s."""
     text = (repository.ROOT / "docs" / "study.md").read_text()
-    rows = re.findall(r"^\| (?!what decides|---)(.+?) \|", text, flags=re.MULTILINE)
-    assert rows == [case.name for case in (*equal_arms(), *unequal_arms())], "run `make study`"
+    rows = re.findall(r"^\| (?!what decides|truth and looks|---)(.+?) \|", text, flags=re.MULTILINE)
+    assert rows == [case.name for case in (*equal_arms(), *unequal_arms(), *extended())], (
+        "run `make study`"
+    )

@@ -11,8 +11,8 @@ from pathlib import Path
 from vertebra.audit.report_finding import Finding, unreadable
 from vertebra.audit.report_numbers import compare_files, compare_ledger, compare_page
 from vertebra.audit.report_records import Planned, check_records
+from vertebra.pilot.history import read_plan
 from vertebra.pilot.layout import RunDirectory
-from vertebra.pilot.plan import plan_from_plain
 from vertebra.spec.storage import digest, read_json
 from vertebra.verdict.run import Run, read_run
 from vertebra.verdict.summarise import summarise
@@ -80,9 +80,10 @@ def audit_run(directory: Path, draw: Draw | None = None) -> Audit:
 def _planned(run: RunDirectory, findings: list[Finding], unchecked: list[str]) -> Planned | None:
     """The plan with its lists of episodes, as far as both agree with their hashes."""
     try:
-        plan = plan_from_plain(read_json(run.plan))
+        plan = read_plan(run)
     except (ValueError, KeyError, TypeError) as error:
-        findings.append(unreadable("plan.json", error))
+        where = "plan.json, extensions.json" if run.extensions.exists() else "plan.json"
+        findings.append(unreadable(where, error))
         return None
     split = read_json(run.split) if run.split.is_file() else None
     if split is None:

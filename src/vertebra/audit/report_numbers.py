@@ -70,7 +70,7 @@ def compare_ledger(plan: PilotPlan, run: RunDirectory) -> list[Finding]:
     """The sum of what jobs used, beside the jobs."""
     if not run.ledger.is_file():
         return []
-    jobs = [run.job(cell.id) for cell in plan.question.cells]
+    jobs = [run.job(cell.id) for cell in plan.grid.cells]
     try:
         expected = collect(plan.hash, jobs)
     except (ValueError, KeyError, TypeError):

@@ -57,7 +57,7 @@ class Checked:
 def check_records(planned: Planned, run: RunDirectory) -> Checked:
     """Check every finished job of a run, and the references, against what was planned."""
     checked = Checked()
-    cells = {cell.id: cell for cell in planned.plan.question.cells}
+    cells = {cell.id: cell for cell in planned.plan.grid.cells}
     for path in sorted((run.root / "jobs").glob("*/result.json")):
         name = path.parent.name
         if name not in cells:
@@ -93,7 +93,7 @@ def _check_job(planned: Planned, run: RunDirectory, cell: Cell, checked: Checked
     samples = result["training"].get("samples")
     if samples != plan.samples:
         checked.add("edited number", f"{cell.id}: trained samples", samples, plan.samples)
-    largest = cell.demonstrations == max(plan.question.counts)
+    largest = plan.grid.full_at(cell.demonstrations)
     records = _check_episodes(
         directory, result, planned.episodes.get("largest" if largest else "fewer"), checked
     )
@@ -108,7 +108,7 @@ def _check_job(planned: Planned, run: RunDirectory, cell: Cell, checked: Checked
 
 def _check_spec(planned: Planned, cell: Cell, spec: Mapping[str, Any], checked: Checked) -> None:
     """``job.json`` beside what the plan says about this training."""
-    question, plan = planned.plan.question, planned.plan
+    question, plan = planned.plan.grid, planned.plan
     tree = SeedTree(root=question.seed)
     expected: dict[str, Any] = {
         "id": cell.id,
@@ -300,7 +300,7 @@ def _check_again(planned: Planned, root: Path, checked: Checked) -> None:
     for where, found in (("job.json", spec["plan"]), ("setting.json", setting["plan"])):
         if found != planned.plan.hash:
             checked.add("stale record", f"{name}: {where}: plan", found, planned.plan.hash)
-    cells = {cell.id: cell for cell in planned.plan.question.cells}
+    cells = {cell.id: cell for cell in planned.plan.grid.cells}
     cell = cells.get(root.name)
     if cell is None:
         checked.add("swapped label", name, "a training", "no such training is planned")

@@ -64,6 +64,32 @@ class PilotCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExtendCommand:
+    """Extend a finished pilot by recipes, training seeds or numbers of demonstrations.
+
+    Criteria, scenes, data and budget stay as they were locked. The extension is recorded, and the
+    verdict counts it as another look. The same command continues where it was interrupted.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Directory of the pilot."""
+    recipes: tuple[str, ...] = ()
+    """Recipes to add, as listed by `vertebra recipes`."""
+    seeds: int | None = None
+    """Training seeds that each arm shall have in all."""
+    demos: tuple[int, ...] = ()
+    """Numbers of demonstrations to add."""
+    data: Path | None = None
+    """The recordings of the pilot, where they have moved."""
+    mapping: Path | None = None
+    """What their columns mean (JSON), when the pilot was given one."""
+    workers: int | None = None
+    """Processes side by side; one a core by default."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobCommand:
     """Carry out one job of a pilot; does nothing when it is finished."""
 
@@ -301,6 +327,7 @@ class Audit:
 
 Command = (
     Annotated[PilotCommand, tyro.conf.subcommand("pilot")]
+    | Annotated[ExtendCommand, tyro.conf.subcommand("extend")]
     | Annotated[Plan, tyro.conf.subcommand("plan")]
     | Annotated[JobCommand, tyro.conf.subcommand("job")]
     | Annotated[Data, tyro.conf.subcommand("data")]

@@ -26,6 +26,7 @@ from vertebra.cli import (
     serve,
 )
 from vertebra.cli.cite import cite
+from vertebra.cli.extend import extend
 from vertebra.cli.pilot import carry_out_job, run_pilot_command
 from vertebra.cli.recipes import recipes
 from vertebra.spec.errors import MissingExtra
@@ -39,6 +40,7 @@ USER_ERRORS = (ValueError, MissingExtra, FileNotFoundError, NotADirectoryError, 
 
 _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.PilotCommand: run_pilot_command,
+    arguments.ExtendCommand: extend,
     arguments_plan.PlanPilotCommand: plan.pilot,
     arguments_plan.PlanChangeCommand: plan.change,
     arguments.JobCommand: lambda command: carry_out_job(command, STARTED),

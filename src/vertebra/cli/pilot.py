@@ -75,18 +75,28 @@ def run_pilot_command(command: PilotCommand) -> int:
                 steps.say("measuring what each recipe costs here")
                 forecast, is_locked = dry_run(setting, command.out)
                 return _print_forecast(command, setting, forecast, is_locked)
-            steps.total = len(setting.question.cells) + (ready.settings is not None)
-            steps.finished = len(list(command.out.glob("jobs/*/result.json")))
-            steps.finished += (command.out / "reference" / "result.json").exists()
-            reports = _Reports(command.out, steps)
+            count_jobs(steps, command.out, setting.question)
+            reports = Reports(command.out, steps)
             watch = Watch(step=steps.say, event=steps.event, arm_finished=reports.write)
             failures = run_pilot(replace(setting, watch=watch), command.out)
     except KeyboardInterrupt:
-        again = shlex.join(["vertebra", *sys.argv[1:]])
-        sys.stderr.write(f"\nStopped; nothing finished is lost. To continue:\n  {again}\n")
-        return 130
+        return stopped()
     reports.require()
-    return _print_end(command, failures)
+    return print_end(command.out, failures, as_json=command.json)
+
+
+def count_jobs(steps: Steps, out: Path, question: Question) -> None:
+    """Tell the display how many jobs there are, references included, and how many are done."""
+    steps.total = len(question.cells) + (question.environment is not None)
+    steps.finished = len(list(out.glob("jobs/*/result.json")))
+    steps.finished += (out / "reference" / "result.json").exists()
+
+
+def stopped() -> int:
+    """Say how to continue."""
+    again = shlex.join(["vertebra", *sys.argv[1:]])
+    sys.stderr.write(f"\nStopped; nothing finished is lost. To continue:\n  {again}\n")
+    return 130
 
 
 def _require_sense(command: PilotCommand) -> None:
@@ -222,7 +232,7 @@ def _say_notes(command: PilotCommand, ready: "Ready", steps: Steps) -> None:
         steps.say(f"  {note}")
 
 
-class _Reports:
+class Reports:
     """Rewrites the report after every arm; a report that fails does not stop the pilot."""
 
     def __init__(self, out: Path, steps: Steps) -> None:
@@ -281,13 +291,14 @@ def _print_forecast(
     return 0
 
 
-def _print_end(command: PilotCommand, failures: list[Failure]) -> int:
-    report, verdict = command.out / "report.html", command.out / "verdict.json"
-    if command.json:
+def print_end(out: Path, failures: list[Failure], *, as_json: bool) -> int:
+    """Print where the report is, and what failed."""
+    report, verdict = out / "report.html", out / "verdict.json"
+    if as_json:
         found = read_json(verdict)["verdict"] if verdict.exists() else None
         write_out_json(
             {
-                "out": command.out,
+                "out": out,
                 "report": report if report.exists() else None,
                 "verdict": found,
                 "failed": [{"job": one.job, "why": one.why, "log": one.log} for one in failures],

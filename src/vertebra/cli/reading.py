@@ -56,8 +56,11 @@ def verdict(command: VerdictCommand) -> int:
     found = summary.verdict
     done = f"{summary.jobs_finished} of {summary.jobs_planned} trainings finished"
     write_out(f"{found.word} ({done})\n{found.headline}")
-    for sentence in found.sentences:
+    for sentence in (*found.sentences, *summary.extensions):
         write_out(f"- {sentence}")
+    write_out(f"What would change it: {found.next_step}")
+    if found.reopen:
+        write_out(f"To re-open it: vertebra extend {command.run} {found.reopen}")
     return 0
 
 

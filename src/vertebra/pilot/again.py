@@ -19,9 +19,10 @@ from vertebra.evaluate.run import Identity
 from vertebra.pilot.evidence import evidence_of, sealed
 from vertebra.pilot.facts import software
 from vertebra.pilot.grid import Cell
+from vertebra.pilot.history import read_plan
 from vertebra.pilot.layout import JobDirectory, RunDirectory, locked
 from vertebra.pilot.parts import Parts
-from vertebra.pilot.plan import PilotPlan, plan_from_plain
+from vertebra.pilot.plan import PilotPlan
 from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.seeds import SeedTree
 from vertebra.spec.storage import digest, read_json, to_plain, write_json, write_jsonl
@@ -62,12 +63,7 @@ def locked_plan(run: RunDirectory) -> PilotPlan:
     Raises:
         ValueError: When there is no plan, or the pilot has no simulator.
     """
-    if not run.plan.is_file():
-        raise ValueError(
-            f"{run.root} holds no plan.json, so it is not the folder of a pilot. "
-            "Give the folder that was passed as --out."
-        )
-    plan = plan_from_plain(read_json(run.plan))
+    plan = read_plan(run)
     if plan.question.environment is None:
         raise ValueError(
             f"The pilot in {run.root} has recordings but no simulator, so nothing can be executed "
@@ -82,10 +78,10 @@ def finished_cells(run: RunDirectory, plan: PilotPlan) -> tuple[Cell, ...]:
     Raises:
         ValueError: When there is none.
     """
-    largest = max(plan.question.counts)
+    largest = max(plan.grid.counts)
     cells = tuple(
         cell
-        for cell in plan.question.cells
+        for cell in plan.grid.cells
         if cell.demonstrations == largest and not cell.arm.blind and run.job(cell.id).finished
     )
     if not cells:

@@ -83,13 +83,19 @@ def arms_of(recipes: Sequence[Recipe], *, twins: str = "largest") -> tuple[Arm, 
 
 
 def cells_of(
-    arms: Sequence[Arm], counts: Sequence[int], seeds: int, *, twins: str = "largest"
+    arms: Sequence[Arm],
+    counts: Sequence[int],
+    seeds: int,
+    *,
+    twins: str = "largest",
+    full_from: int | None = None,
 ) -> tuple[Cell, ...]:
     """All trainings, in the order in which they are run.
 
     The first seed of every arm comes first, the largest number of demonstrations before smaller
     ones and sighted arms before their twins, so that an early report already compares families.
-    Twins are trained at the largest number only, unless ``twins`` is ``all``.
+    Twins are trained from ``full_from`` on (by default at the largest number only), unless
+    ``twins`` is ``all``.
 
     Raises:
         ValueError: When counts or seeds make no grid.
@@ -101,12 +107,12 @@ def cells_of(
         found.append(f"{seeds} seeds; at least 1 is needed (3 to see how much they differ)")
     if found:
         raise ValueError("This grid is empty or double:\n  - " + "\n  - ".join(found))
-    largest = max(counts)
+    full = max(counts) if full_from is None else full_from
     return tuple(
         Cell(arm=arm, demonstrations=count, seed=seed)
         for seed in range(seeds)
         for count in sorted(counts, reverse=True)
         for blind in (False, True)
         for arm in arms
-        if arm.blind == blind and (not blind or twins == "all" or count == largest)
+        if arm.blind == blind and (not blind or twins == "all" or count >= full)
     )

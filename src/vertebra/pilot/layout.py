@@ -3,6 +3,7 @@
 Layout::
 
     OUT/plan.json                    the locked plan, with its hash
+    OUT/extensions.json              what was added to it later (absent when nothing was)
     OUT/split.json                   which demonstrations and scenes are used for what, with hashes
     OUT/episodes.json                every planned episode; the plan holds the hash of the lists
     OUT/environment.json             command, packages, commit, processor
@@ -91,6 +92,11 @@ class RunDirectory:
     def plan(self) -> Path:
         """The locked plan."""
         return self.root / "plan.json"
+
+    @property
+    def extensions(self) -> Path:
+        """What was added to the plan later."""
+        return self.root / "extensions.json"
 
     @property
     def split(self) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 
 from vertebra.backbones.sizes import size_by_name
 from vertebra.evaluate.plan import Draw, draw_from_plain
+from vertebra.pilot.extension import Extension
 from vertebra.pilot.grid import Arm, Cell, arms_of, cells_of
 from vertebra.pilot.jobs import ArmJob, Evaluation
 from vertebra.pilot.material import Material
@@ -44,6 +45,8 @@ class Question:
         fewer_draws: Scenes for smaller numbers.
         seed: Root of the seed tree.
         criteria: What the verdict is judged by.
+        full_from: Number of demonstrations from which on all scenes are evaluated and twins are
+            trained; the largest when absent. Extended pilots keep the one that was locked.
     """
 
     recipes: tuple[Recipe, ...]
@@ -61,6 +64,7 @@ class Question:
     fewer_draws: tuple[Draw, ...] = ()
     seed: int = 0
     criteria: Criteria = field(default_factory=Criteria)
+    full_from: int | None = None
 
     def __post_init__(self) -> None:
         found: list[str] = []
@@ -90,11 +94,27 @@ class Question:
     @property
     def cells(self) -> tuple[Cell, ...]:
         """All trainings, in the order in which they are run."""
-        return cells_of(self.arms, self.counts, self.seeds, twins=self.twins)
+        return cells_of(
+            self.arms, self.counts, self.seeds, twins=self.twins, full_from=self.full_from
+        )
+
+    def full_at(self, count: int) -> bool:
+        """Whether a number of demonstrations is evaluated on all scenes."""
+        return count >= (max(self.counts) if self.full_from is None else self.full_from)
 
     def draws_at(self, count: int) -> tuple[Draw, ...]:
         """The scenes for a number of demonstrations."""
-        return self.draws if count == max(self.counts) else self.fewer_draws or self.draws
+        return self.draws if self.full_at(count) else self.fewer_draws or self.draws
+
+    def extended(self, more: Extension) -> "Question":
+        """The same question with more recipes, numbers of demonstrations and seeds."""
+        return replace(
+            self,
+            recipes=(*self.recipes, *more.recipes),
+            counts=(*self.counts, *more.counts),
+            seeds=self.seeds + more.seeds,
+            full_from=max(self.counts) if self.full_from is None else self.full_from,
+        )
 
     def to_plain(self) -> dict[str, Any]:
         """As JSON values."""
@@ -126,7 +146,7 @@ class PilotPlan:
     """A locked plan.
 
     Attributes:
-        question: What was asked.
+        question: What was asked and locked.
         environment: Name and version of the environment, ``None`` without a simulator.
         data_hash: Content hash of the recordings.
         samples: Training windows of every arm.
@@ -137,6 +157,7 @@ class PilotPlan:
         criteria_locked: Whether the criteria are part of what is locked (not in older plans).
         data: Facts about the recordings; not hashed.
         calibration: What was measured before locking; not hashed.
+        extensions: What was added later, each with a hash of its own.
     """
 
     question: Question
@@ -149,10 +170,27 @@ class PilotPlan:
     criteria_locked: bool = True
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     calibration: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    extensions: tuple[Extension, ...] = ()
+
+    @property
+    def grid(self) -> Question:
+        """The question with all extensions: what is carried out."""
+        question = self.question
+        for more in self.extensions:
+            question = question.extended(more)
+        return question
+
+    @property
+    def costs(self) -> dict[str, Any]:
+        """What was measured of every recipe, added ones too."""
+        found = dict(self.calibration)
+        for more in self.extensions:
+            found |= more.calibration
+        return found
 
     @property
     def hash(self) -> str:
-        """Hash of everything that decides results."""
+        """Hash of everything that was locked and decides results; extensions do not change it."""
         return digest({name: value for name, value in self._plain().items() if name in _HASHED})
 
     def _plain(self) -> dict[str, Any]:
@@ -164,27 +202,10 @@ class PilotPlan:
             **episodes,
             **criteria,
             "version": PLAN_VERSION,
-            "arms": [
-                {
-                    "name": arm.name,
-                    "recipe": arm.recipe,
-                    "family": arm.family,
-                    "blind": arm.blind,
-                    "definition": recipe_to_plain(arm.definition),
-                }
-                for arm in question.arms
-            ],
+            "arms": arms_to_plain(question.arms),
             "counts": sorted(question.counts),
             "seeds": list(range(question.seeds)),
-            "jobs": [
-                {
-                    "id": cell.id,
-                    "arm": cell.arm.name,
-                    "demonstrations": cell.demonstrations,
-                    "seed": cell.seed,
-                }
-                for cell in question.cells
-            ],
+            "jobs": cells_to_plain(question.cells),
             "samples": self.samples,
             "batch_size": question.batch_size,
             "size": question.size,
@@ -207,6 +228,33 @@ class PilotPlan:
     def to_plain(self) -> dict[str, Any]:
         """As ``plan.json``."""
         return {"hash": self.hash, **self._plain()}
+
+
+def arms_to_plain(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """Arms as they stand in a plan."""
+    return [
+        {
+            "name": arm.name,
+            "recipe": arm.recipe,
+            "family": arm.family,
+            "blind": arm.blind,
+            "definition": recipe_to_plain(arm.definition),
+        }
+        for arm in arms
+    ]
+
+
+def cells_to_plain(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Trainings as they stand in a plan."""
+    return [
+        {
+            "id": cell.id,
+            "arm": cell.arm.name,
+            "demonstrations": cell.demonstrations,
+            "seed": cell.seed,
+        }
+        for cell in cells
+    ]
 
 
 _HASHED = frozenset(
@@ -308,7 +356,8 @@ def require_same(locked: PilotPlan, asked: Question, data_hash: str, where: str)
         raise ValueError(
             f"{where} holds another pilot, which was locked and cannot be changed:\n  - "
             + "\n  - ".join(found)
-            + "\nAsk for the same, or give another directory with --out."
+            + "\nAsk for the same, or give another directory with --out. Recipes, numbers of "
+            f"demonstrations and seeds can be added with `vertebra extend {where}`."
         )
 
 
@@ -354,7 +403,7 @@ def evaluation_of(question: Question, material: Material, draws: Sequence[Draw])
 
 def jobs_of(plan: PilotPlan, material: Material) -> tuple[ArmJob, ...]:
     """All trainings of a plan, in the order in which they are run."""
-    question = plan.question
+    question = plan.grid
     return tuple(
         ArmJob(
             id=cell.id,

@@ -18,6 +18,7 @@ from vertebra.pilot.evidence import EPISODES_VERSION, planned_episodes
 from vertebra.pilot.execute import Failure, Happened, execute
 from vertebra.pilot.facts import machine, software
 from vertebra.pilot.grid import Cell
+from vertebra.pilot.history import Wish, extension_of, history, read_plan, require_extendable
 from vertebra.pilot.jobs import (
     Job,
     LatencyJob,
@@ -33,13 +34,13 @@ from vertebra.pilot.plan import (
     Question,
     evaluation_of,
     jobs_of,
-    plan_from_plain,
     require_same,
     training_of,
 )
 from vertebra.pilot.prepare import facts_of
 from vertebra.pilot.remaining import Remaining
 from vertebra.pilot.worlds import lanes_of, make_environment
+from vertebra.policy.recipe import Recipe
 from vertebra.spec.seeds import SeedTree
 from vertebra.spec.storage import digest, read_json, write_json
 
@@ -104,13 +105,61 @@ def run_pilot(setting: Setting, out: Path) -> list[Failure]:
     busy = f"Another pilot works in {out}. Wait for it, end it, or give another --out."
     with locked(out / ".lock", busy):
         sweep(out)
-        plan = _locked_plan(setting, run)
-        jobs = _write_jobs(setting, plan, run)
-        failures = _carry_out(setting, plan, run, jobs)
-        failures += _measure_latency(setting, plan, run)
-        _write_ledger(plan, run)
-        setting.watch.arm_finished(out)
+        return _finish(setting, _locked_plan(setting, run), run)
+
+
+def extend_pilot(setting: Setting, out: Path, wish: Wish) -> list[Failure]:
+    """Extend a finished pilot under its lock, or continue an extension where it stopped.
+
+    Args:
+        setting: The locked question with its recordings.
+        out: Directory of the pilot.
+        wish: What it shall have besides.
+
+    Returns:
+        The jobs that failed; they are tried again in the next call.
+
+    Raises:
+        ValueError: Before anything is spent: when it is no extension, the pilot is not finished,
+            or a rehearsal fails.
+    """
+    run = RunDirectory(root=out)
+    busy = f"Another pilot works in {out}. Wait for it, or end it first."
+    with locked(out / ".lock", busy):
+        sweep(out)
+        return _finish(setting, _extended_plan(setting, run, wish), run)
+
+
+def _finish(setting: Setting, plan: PilotPlan, run: RunDirectory) -> list[Failure]:
+    """Carry out what is left of a plan."""
+    jobs = _write_jobs(setting, plan, run)
+    failures = _carry_out(setting, plan, run, jobs)
+    failures += _measure_latency(setting, plan, run)
+    _write_ledger(plan, run)
+    setting.watch.arm_finished(run.root)
     return failures
+
+
+def _extended_plan(setting: Setting, run: RunDirectory, wish: Wish) -> PilotPlan:
+    """The plan with an extension added to its history; as it was when nothing is new."""
+    plan = read_plan(run)
+    more = extension_of(plan, wish)
+    if more is None:
+        require_same(plan, plan.question, setting.material.data_hash, str(run.root))
+        return plan
+    require_extendable(run, plan, wish, setting.material, _episodes(setting)[1])
+    costs: dict[str, Cost] = {}
+    if more.recipes:
+        wider = replace(setting, question=plan.grid.extended(more))
+        costs = _rehearse(wider, run, more.recipes)
+        shutil.rmtree(run.root / "rehearsal", ignore_errors=True)
+    calibration = {name: vars(cost) for name, cost in costs.items()}
+    more = replace(more, calibration=calibration, software=software())
+    plan = replace(plan, extensions=(*plan.extensions, more))
+    _require_room(_forecast(setting, plan), run.root)
+    write_json(run.split, _split(replace(setting, question=plan.grid)))
+    write_json(run.extensions, history(plan))
+    return plan
 
 
 def dry_run(setting: Setting, out: Path) -> tuple[Forecast, bool]:
@@ -121,11 +170,11 @@ def dry_run(setting: Setting, out: Path) -> tuple[Forecast, bool]:
     """
     run = RunDirectory(root=out)
     if run.plan.exists():
-        plan = plan_from_plain(read_json(run.plan))
+        plan = read_plan(run)
         require_same(plan, setting.question, plan.data_hash, str(out))
         return _forecast(setting, plan), True
     with tempfile.TemporaryDirectory() as temporary:
-        costs = _rehearse(setting, RunDirectory(root=Path(temporary)))
+        costs = _rehearse(setting, RunDirectory(root=Path(temporary)), setting.question.recipes)
     samples = budget.lock_samples(
         setting.question, costs, workers=setting.workers, extra_s=_extra_s(setting, costs)
     )
@@ -143,12 +192,12 @@ def dry_run(setting: Setting, out: Path) -> tuple[Forecast, bool]:
 
 def _locked_plan(setting: Setting, run: RunDirectory) -> PilotPlan:
     if run.plan.exists():
-        plan = plan_from_plain(read_json(run.plan))
+        plan = read_plan(run)
         require_same(plan, setting.question, setting.material.data_hash, str(run.root))
         return plan
     question, material = setting.question, setting.material
     material.subset(SeedTree(root=question.seed), max(question.counts), 0)
-    costs = _rehearse(setting, run)
+    costs = _rehearse(setting, run, question.recipes)
     samples = budget.lock_samples(
         question, costs, workers=setting.workers, extra_s=_extra_s(setting, costs)
     )
@@ -197,14 +246,14 @@ def _episodes(setting: Setting) -> tuple[dict[str, Any], dict[str, list[dict[str
         environment.close()
 
 
-def _rehearse(setting: Setting, run: RunDirectory) -> dict[str, Cost]:
-    """Try every recipe, all workers busy as in the pilot; costs by recipe name."""
+def _rehearse(setting: Setting, run: RunDirectory, recipes: Sequence[Recipe]) -> dict[str, Cost]:
+    """Try recipes of the question, all workers busy as in the pilot; costs by recipe name."""
     question, material = setting.question, setting.material
     setting.watch.step("trying each recipe and measuring what it costs here")
     jobs: list[JobDirectory] = []
     most = REHEARSED_SCENES if lanes_of(question.environment) == LANES else 1
     few = [replace(draw, scenes=min(draw.scenes, most)) for draw in question.draws[:1]]
-    for recipe in question.recipes:
+    for recipe in recipes:
         arm = next(arm for arm in question.arms if arm.name == recipe.name)
         count = min(max(question.counts), len(material.pool))
         job = RehearsalJob(
@@ -234,7 +283,7 @@ def _rehearse(setting: Setting, run: RunDirectory) -> dict[str, Cost]:
         )
     return {
         recipe.name: budget.cost_from_rehearsal(read_json(job.result))
-        for recipe, job in zip(question.recipes, jobs, strict=True)
+        for recipe, job in zip(recipes, jobs, strict=True)
     }
 
 
@@ -260,9 +309,9 @@ def _extra_s(setting: Setting, costs: Mapping[str, Cost]) -> float:
 
 
 def _forecast(setting: Setting, plan: PilotPlan) -> Forecast:
-    costs = {name: Cost(**cost) for name, cost in plan.calibration.items()}
+    costs = {name: Cost(**cost) for name, cost in plan.costs.items()}
     return budget.forecast(
-        plan.question,
+        plan.grid,
         costs,
         samples=plan.samples,
         workers=setting.workers,
@@ -320,7 +369,7 @@ def _carry_out(
     jobs: Sequence[JobDirectory],
 ) -> list[Failure]:
     expected = _forecast(setting, plan)
-    names = [cell.id for cell in plan.question.cells]
+    names = [cell.id for cell in plan.grid.cells]
     job_s = dict(zip(names, expected.job_s, strict=True))
     evaluation_s = dict(zip(names, expected.evaluation_s, strict=True))
     left = [job.root.name for job in jobs if not job.finished]
@@ -344,13 +393,13 @@ def _carry_out(
 
 
 def _write_ledger(plan: PilotPlan, run: RunDirectory) -> None:
-    cells = [run.job(cell.id) for cell in plan.question.cells]
+    cells = [run.job(cell.id) for cell in plan.grid.cells]
     write_json(run.ledger, collect(plan.hash, cells))
 
 
 def _measure_latency(setting: Setting, plan: PilotPlan, run: RunDirectory) -> list[Failure]:
     """Time all arms that have finished, alone; again only when there are others than before."""
-    question, largest = plan.question, max(plan.question.counts)
+    question, largest = plan.grid, max(plan.grid.counts)
     policies = {
         cell.arm.name: f"jobs/{cell.id}/checkpoint"
         for cell in question.cells

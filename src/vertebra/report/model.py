@@ -35,6 +35,7 @@ class Page:
         offline: Names of the figures of an evaluation without a simulator.
         privileged: Who used privileged targets, and what users have instead.
         recompute: The command that makes this page again.
+        reopen: The command that would re-open the verdict; empty when none would.
         version: Version of vertebra.
     """
 
@@ -54,6 +55,7 @@ class Page:
     offline: tuple[str, ...]
     privileged: str
     recompute: str
+    reopen: str
     version: str
 
     @property
@@ -102,6 +104,7 @@ def build_page(directory: Path, run: Run, summary: Summary) -> Page:
         offline=tuple(dict.fromkeys(f.name for p in summary.points for f in p.offline)),
         privileged=_privileged(run, summary),
         recompute=f"vertebra report {directory}",
+        reopen=summary.verdict.reopen and f"vertebra extend {directory} {summary.verdict.reopen}",
         version=__version__,
     )
 

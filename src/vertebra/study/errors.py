@@ -2,14 +2,15 @@
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vertebra.spec.criteria import DEMONSTRATIONS
 from vertebra.stats.contrast import Contrast
 from vertebra.stats.proportion import exact_bounds
 from vertebra.stats.scaling import DemoRatio
-from vertebra.study.synthetic import Outcome, Scenario, judged, pilots
-from vertebra.verdict.rule import Evidence
+from vertebra.study.scenarios import Looks
+from vertebra.study.synthetic import Outcome, Scenario, begun, judged, pilots
+from vertebra.verdict.rule import ALPHA, Evidence, level_at
 from vertebra.verdict.summary import BETTER_FIRST, BETTER_SECOND, CANNOT_TELL, EQUIVALENT
 
 
@@ -86,6 +87,34 @@ def measure(scenario: Scenario, how_many: int, seed: int) -> Errors:
         silent=Share(count=words[CANNOT_TELL], trials=how_many),
         covered={name: Share(count=held[name], trials=given[name]) for name in endpoints},
     )
+
+
+def measure_looks(case: Looks, how_many: int, seed: int) -> tuple[Share, Share]:
+    """Draw pilots that are extended by seeds for as long as the rule cannot tell.
+
+    Args:
+        case: The truth, and the seeds at each look.
+        how_many: Pilots.
+        seed: Seed of the draw.
+
+    Returns:
+        How often a false "better" was said at any look, and a right one.
+    """
+    scenario = replace(case.scenario, seeds=case.seeds[-1])
+    truth = {(e, 0, 1): scenario.difference(e, 0, 1) for e in scenario.criteria.endpoints}
+    allowed = _allowed(scenario, dict[tuple[str, int, int], float](truth), (0, 1))
+    wrong = right = 0
+    for pilot in pilots(scenario, how_many, seed):
+        word = CANNOT_TELL
+        for look, seeds in enumerate(case.seeds, start=1):
+            level = level_at(look) if case.spends else ALPHA
+            word = judged(scenario, begun(pilot, seeds), level)[0].word
+            if word != CANNOT_TELL:
+                break
+        better = word in (BETTER_FIRST, BETTER_SECOND)
+        wrong += better and word not in allowed
+        right += better and word in allowed
+    return Share(count=wrong, trials=how_many), Share(count=right, trials=how_many)
 
 
 def interval(evidence: Evidence) -> tuple[float, float] | None:

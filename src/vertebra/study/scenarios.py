@@ -22,6 +22,44 @@ class Case:
     scenario: Scenario
 
 
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    """A pilot that is extended by training seeds for as long as the rule cannot tell.
+
+    Attributes:
+        name: What is special about it.
+        scenario: The truth.
+        seeds: Training seeds of each arm at each look.
+        spends: Whether later looks are judged more strictly, as the rule does.
+    """
+
+    name: str
+    scenario: Scenario
+    seeds: tuple[int, ...]
+    spends: bool = True
+
+
+def extended() -> tuple[Looks, ...]:
+    """Pilots without and with a true difference, judged once or again after extensions."""
+    null = Scenario(criteria=_any(SUCCESS), rollouts=200)
+    twice = replace(null, arms=_twice(1.0))
+    three, five, ladder = (3,), (3, 5), (3, 5, 7, 9)
+    found: list[Looks] = []
+    for truth, scenario in (("no difference", null), ("a difference", twice)):
+        found += [
+            Looks(name=f"{truth}: 3 seeds", scenario=scenario, seeds=three),
+            Looks(name=f"{truth}: 3, then 5 seeds", scenario=scenario, seeds=five),
+            Looks(name=f"{truth}: 3, 5, 7, then 9 seeds", scenario=scenario, seeds=ladder),
+            Looks(
+                name=f"{truth}: 3, 5, 7, then 9 seeds, every look at 5 % (not the rule)",
+                scenario=scenario,
+                seeds=ladder,
+                spends=False,
+            ),
+        ]
+    return tuple(found)
+
+
 def equal_arms() -> tuple[Case, ...]:
     """No true difference (or one that does not matter): every "better" is false."""
     null = Scenario(criteria=_any(SUCCESS))

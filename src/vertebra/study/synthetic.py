@@ -23,7 +23,7 @@ from vertebra.stats.crossed import Rollout
 from vertebra.stats.distributions import sigmoid
 from vertebra.stats.growth import Cell
 from vertebra.verdict.compare import evidence_of_demonstrations, evidence_of_rates
-from vertebra.verdict.rule import Decision, Evidence, decide, over_all
+from vertebra.verdict.rule import ALPHA, Decision, Evidence, decide, over_all
 
 CHUNK = 250
 """Pilots drawn at once."""
@@ -147,12 +147,12 @@ def pilots(scenario: Scenario, how_many: int, seed: int) -> Iterator[SyntheticPi
         yield from _drawn(scenario, min(CHUNK, how_many - start), rng)
 
 
-def judged(scenario: Scenario, pilot: SyntheticPilot) -> tuple[Outcome, ...]:
-    """The rule on one pilot, for every pair of arms."""
+def judged(scenario: Scenario, pilot: SyntheticPilot, level: float = ALPHA) -> tuple[Outcome, ...]:
+    """The rule on one pilot, for every pair of arms, at the level of a look."""
     pairs = list(combinations(range(len(scenario.arms)), 2))
     endpoints = scenario.criteria.endpoints
     evidence = [_evidence(scenario, pilot, pair, end) for pair in pairs for end in endpoints]
-    decisions = decide(evidence)
+    decisions = decide(evidence, level)
     each = len(endpoints)
     return tuple(
         Outcome(
@@ -163,6 +163,11 @@ def judged(scenario: Scenario, pilot: SyntheticPilot) -> tuple[Outcome, ...]:
         )
         for i, pair in enumerate(pairs)
     )
+
+
+def begun(pilot: SyntheticPilot, seeds: int) -> SyntheticPilot:
+    """A pilot as it was when only the first training seeds had been planned."""
+    return SyntheticPilot(success=pilot.success[:, :seeds], following=pilot.following[:, :seeds])
 
 
 def _drawn(scenario: Scenario, n: int, rng: np.random.Generator) -> Iterator[SyntheticPilot]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from vertebra.verdict.numbers import basis, milliseconds, percent, points, sentence
-from vertebra.verdict.rule import SEEDS_REQUIRED
+from vertebra.verdict.rule import ALPHA, SEEDS_REQUIRED, level_at, spent
 from vertebra.verdict.run import Run
 from vertebra.verdict.summary import (
     BETTER_FIRST,
@@ -133,6 +133,25 @@ def about_criteria(run: Run) -> tuple[str, ...]:
     if lost and asked:
         found.append(f"The task mix names skills that were never asked for: {', '.join(lost)}.")
     return tuple(found)
+
+
+def about_looks(run: Run) -> tuple[str, ...]:
+    """What was added after the verdict had been read, and what that does to the error rate."""
+    plan = run.plan
+    if not plan.extensions:
+        return ()
+    told = [
+        f"{one.words} (after {one.finished} finished trainings, when it said: {one.seen}; "
+        f"extension {one.hash})"
+        for one in plan.extensions
+    ]
+    level, bound = 100 * level_at(plan.looks), 100 * spent(plan.looks)
+    return (
+        *told,
+        f"Looked at {plan.looks} times. Each look is another chance to be wrong, so this one is "
+        f"judged at {level:.3g} % instead of {100 * ALPHA:.0f} %; over all looks together a false "
+        f"word has a chance of at most {bound:.3g} %. Intervals are not corrected for looks.",
+    )
 
 
 def errors_in_words(largest: Sequence[Point]) -> list[str]:

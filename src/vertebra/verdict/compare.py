@@ -23,13 +23,15 @@ from vertebra.verdict.measure import (
     rollouts,
     succeeded,
 )
-from vertebra.verdict.rule import ALPHA, SEEDS_REQUIRED, Decision, Evidence, decide
+from vertebra.verdict.rule import SEEDS_REQUIRED, Decision, Evidence, decide, level_at
 from vertebra.verdict.run import Plan, Run
 from vertebra.verdict.summary import CANNOT_TELL, Comparison
 
 TWIN, SIDES = "twin", "sides"
 SPLITS = ("layout", "pair", "composition", "paraphrase")
 """Splits in the order in which they are shown; others follow."""
+MORE_SEEDS = 2
+"""Training seeds that are proposed where it is not known how many would do."""
 Shown = tuple[Evidence, Estimate | None, str]
 """Evidence, how it is shown, and why there is none."""
 
@@ -72,14 +74,15 @@ def sides(plan: Plan) -> list[tuple[str, str]]:
 def comparisons(run: Run) -> tuple[Comparison, ...]:
     """Every comparison that the plan foresees, finished or not."""
     found: list[Comparison] = []
+    level = level_at(run.plan.looks)
     for pair in twins(run.plan):
         for measure in (FOLLOWING, SUCCESS):
             shown = _of_rates(run, measure, *pair, margin=0.0)
-            found.append(_comparison(run, TWIN, shown, *decide([shown[0]]), questions=1))
+            found.append(_comparison(run, TWIN, shown, *decide([shown[0]], level), questions=1))
     asked = [
         _evidence(run, e, *pair) for pair in sides(run.plan) for e in run.plan.criteria.endpoints
     ]
-    decisions = decide([evidence for evidence, _, _ in asked])
+    decisions = decide([evidence for evidence, _, _ in asked], level)
     for shown, decision in zip(asked, decisions, strict=True):
         found.append(_comparison(run, SIDES, shown, decision, questions=len(asked)))
     return tuple(found)
@@ -217,6 +220,7 @@ def _comparison(
 ) -> Comparison:
     evidence, estimate, why = shown
     ratio = evidence.endpoint == DEMONSTRATIONS
+    missing, seeds = _missing(run, evidence, decision, questions)
     return Comparison(
         kind=kind,
         measure=evidence.endpoint,
@@ -229,23 +233,32 @@ def _comparison(
         p_holm=decision.p_holm,
         p_equal=decision.p_equal,
         word=decision.word,
-        missing=why or _missing(evidence, decision, questions),
+        missing=why or missing,
+        settled_by=None if why else seeds,
     )
 
 
-def _missing(evidence: Evidence, decision: Decision, questions: int) -> str:
-    """What it would take, in words; empty when it was decided."""
+def _missing(
+    run: Run, evidence: Evidence, decision: Decision, questions: int
+) -> tuple[str, int | None]:
+    """What it would take, in words (empty when it was decided), and the seeds an extension needs.
+
+    What settles it is read after one more look, so it is judged at the level of that look.
+    """
     if decision.word != CANNOT_TELL:
-        return ""
+        return "", None
     found = evidence.found
     if found is None or evidence.seeds < SEEDS_REQUIRED:
         return (
             f"it takes {SEEDS_REQUIRED} training seeds finished on both sides, so far "
             f"{evidence.seeds}"
-        )
+        ), SEEDS_REQUIRED
     if not isinstance(found, Contrast):
-        return "more training seeds, or more numbers of demonstrations around the target"
-    wanted = needed(found, evidence.margin, ALPHA / questions)
+        return (
+            "more training seeds, or more numbers of demonstrations around the target",
+            evidence.seeds + MORE_SEEDS,
+        )
+    wanted = needed(found, evidence.margin, level_at(run.plan.looks + 1) / questions)
     lead = ""
     if found.estimate().excludes_zero and abs(found.value) > evidence.margin > 0:
         lead = (
@@ -253,10 +266,12 @@ def _missing(evidence: Evidence, decision: Decision, questions: int) -> str:
             f"{100 * evidence.margin:.0f} points that matter; "
         )
     if wanted is None:
-        return lead + "not even 30 seeds on each side and eight times the scenes would settle it"
+        lasting = "not even 30 seeds on each side and eight times the scenes would settle it"
+        return lead + lasting, None
     seeds, states = wanted
     scenes = "" if states <= found.states else f" and {states} scenes instead of {found.states}"
     settles = "would settle a difference of this size"
     if abs(found.value) <= evidence.margin:
         settles = "would show them equivalent, if the difference stays this small"
-    return f"{lead}about {seeds} seeds on each side{scenes} {settles}"
+    words = f"{lead}about {seeds} seeds on each side{scenes} {settles}"
+    return words, None if scenes else seeds

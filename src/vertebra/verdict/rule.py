@@ -12,6 +12,9 @@
    under a limit, or when it is shown not to follow language. A barred arm cannot win, however well
    it acts; against one that is too slow or deaf, an arm wins that is not barred and proved able.
 6. Arms are not ranked: the result over several arms is the set that no other arm was shown to beat.
+7. A pilot that was extended after its verdict was read is judged again, and every look is another
+   chance to be wrong. The second look is judged at half the level of the first, the third at half
+   of that: over all looks together, however many, false words stay below twice the level.
 
 Its error rates are measured on synthetic pilots with known truth (docs/study.md).
 """
@@ -24,6 +27,18 @@ from vertebra.stats.paired import holm
 from vertebra.verdict.summary import BETTER_FIRST, BETTER_SECOND, CANNOT_TELL, EQUIVALENT
 
 ALPHA = 0.05
+
+
+def level_at(look: int) -> float:
+    """Level at which a look is judged; the first is number 1."""
+    return ALPHA / 2 ** (look - 1)
+
+
+def spent(looks: int) -> float:
+    """Bound of the chance of a false word over so many looks together."""
+    return sum(level_at(look) for look in range(1, looks + 1))
+
+
 SEEDS_REQUIRED = 3
 """Training seeds below which nothing is put into words about a recipe."""
 
@@ -69,8 +84,13 @@ class Decision:
 UNTESTED = Decision(word=CANNOT_TELL, p=None, p_holm=None, p_equal=None)
 
 
-def decide(family: Sequence[Evidence]) -> tuple[Decision, ...]:
-    """Decide every piece of evidence of one family of questions, corrected together."""
+def decide(family: Sequence[Evidence], level: float = ALPHA) -> tuple[Decision, ...]:
+    """Decide every piece of evidence of one family of questions, corrected together.
+
+    Args:
+        family: The evidence.
+        level: Level of the look at which it is judged (``level_at``).
+    """
     tested = [
         (i, e.found, e.margin)
         for i, e in enumerate(family)
@@ -81,9 +101,9 @@ def decide(family: Sequence[Evidence]) -> tuple[Decision, ...]:
     found = [UNTESTED] * len(family)
     for (i, test, _), p, p_holm, p_equal in zip(tested, better, holm(better), equal, strict=True):
         word = CANNOT_TELL
-        if p_holm < ALPHA:
+        if p_holm < level:
             word = BETTER_FIRST if test.value > 0 else BETTER_SECOND
-        elif p_equal < ALPHA:
+        elif p_equal < level:
             word = EQUIVALENT
         found[i] = Decision(word=word, p=p, p_holm=p_holm, p_equal=p_equal)
     return tuple(found)

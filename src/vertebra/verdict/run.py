@@ -3,6 +3,7 @@
 Layout read here::
 
     OUT/plan.json                        the locked plan
+    OUT/extensions.json                  what was added to it later (optional)
     OUT/jobs/<id>/job.json               one training and its evaluation
     OUT/jobs/<id>/result.json            written last: a job without it is not finished
     OUT/jobs/<id>/records.jsonl          its episodes (absent without a simulator)
@@ -14,7 +15,7 @@ Layout read here::
     OUT/criteria_changed.json            criteria changed after locking (optional)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,23 @@ class Slot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Extended:
+    """What was added to a plan after somebody had read its verdict.
+
+    Attributes:
+        hash: Hash of this extension and of everything before it.
+        words: What was added.
+        finished: Trainings that had finished then.
+        seen: What the verdict said then.
+    """
+
+    hash: str
+    words: str
+    finished: int
+    seen: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """The locked plan, as far as a verdict needs it.
 
@@ -70,6 +88,7 @@ class Plan:
         criteria: What the verdict is judged by.
         locked_criteria: Whether they were locked; the defaults otherwise (plans of older versions).
         facts: The rest of the plan as it is on disk.
+        extensions: What was added later; arms and slots hold it already.
     """
 
     hash: str
@@ -81,6 +100,12 @@ class Plan:
     criteria: Criteria
     locked_criteria: bool
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    extensions: tuple[Extended, ...] = ()
+
+    @property
+    def looks(self) -> int:
+        """How many times somebody has judged by it: once, and once more after each extension."""
+        return 1 + len(self.extensions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,10 +189,7 @@ def plan_from_plain(plain: Mapping[str, Any]) -> Plan:
     missing = sorted({"hash", "arms", "counts", "seeds"} - set(plain))
     if missing:
         raise ValueError(f"plan.json lacks {missing}. Restore it or lock a new plan.")
-    arms = tuple(
-        Arm(name=a["name"], recipe=a["recipe"], family=a["family"], blind=bool(a["blind"]))
-        for a in plain["arms"]
-    )
+    arms = tuple(map(_arm, plain["arms"]))
     return Plan(
         hash=plain["hash"],
         arms=arms,
@@ -178,6 +200,36 @@ def plan_from_plain(plain: Mapping[str, Any]) -> Plan:
         criteria=_criteria(plain),
         locked_criteria="criteria" in plain,
         facts=plain,
+    )
+
+
+def _read_plan(directory: Path) -> Plan:
+    """The plan of a directory, with what was added to it later."""
+    plan = plan_from_plain(read_json(directory / "plan.json"))
+    path = directory / "extensions.json"
+    if not path.is_file():
+        return plan
+    rows: Sequence[Mapping[str, Any]] = read_json(path)["extensions"]
+    more = [arm for row in rows for arm in row["arms"]]
+    return replace(
+        plan,
+        arms=(*plan.arms, *map(_arm, more)),
+        slots=(*plan.slots, *(_slot(job) for row in rows for job in row["jobs"])),
+        facts={**plan.facts, "arms": [*plan.facts["arms"], *more]},
+        extensions=tuple(map(_extended, rows)),
+    )
+
+
+def _extended(row: Mapping[str, Any]) -> Extended:
+    parts = [f"the recipe {recipe['name']}" for recipe in row["recipes"]]
+    parts += [f"{count} demonstrations" for count in row["counts"]]
+    if row["seeds"]:
+        parts.append(f"{row['seeds']} training seed{'s' if row['seeds'] > 1 else ''} an arm")
+    return Extended(
+        hash=row["hash"],
+        words=" and ".join(parts),
+        finished=int(row["finished"]),
+        seen=row["seen"],
     )
 
 
@@ -198,7 +250,7 @@ def change_criteria(directory: Path, values: Mapping[str, Any], why: str) -> tup
     if not why.strip():
         raise ValueError("A change after locking needs a reason; give one with --why.")
     finished = len(read_run(directory).jobs)
-    locked = plan_from_plain(read_json(directory / "plan.json")).criteria
+    locked = _read_plan(directory).criteria
     used = criteria_from_plain({**to_plain(locked), **values})
     write_json(
         directory / CHANGED,
@@ -231,7 +283,7 @@ def read_run(directory: Path) -> Run:
             f"{directory} holds no plan.json, so it is not the folder of a pilot. "
             "Give the folder that was passed as --out."
         )
-    plan, changes = _changed(directory, plan_from_plain(read_json(path)))
+    plan, changes = _changed(directory, _read_plan(directory))
     profiles, timed_on = read_profiles(directory)
     order = {(s.arm, s.demonstrations, s.seed): i for i, s in enumerate(plan.slots)}
     jobs: list[Job] = []
@@ -277,13 +329,25 @@ def _criteria(plain: Mapping[str, Any]) -> Criteria:
     return Criteria() if target is None else Criteria(target_success=float(target))
 
 
+def _arm(plain: Mapping[str, Any]) -> Arm:
+    return Arm(
+        name=plain["name"],
+        recipe=plain["recipe"],
+        family=plain["family"],
+        blind=bool(plain["blind"]),
+    )
+
+
+def _slot(plain: Mapping[str, Any]) -> Slot:
+    return Slot(
+        arm=plain["arm"], demonstrations=int(plain["demonstrations"]), seed=int(plain["seed"])
+    )
+
+
 def _slots(plain: Mapping[str, Any], arms: tuple[Arm, ...]) -> tuple[Slot, ...]:
     """The planned trainings: listed under ``jobs``, else twins at the largest count only."""
     if plain.get("jobs"):
-        return tuple(
-            Slot(arm=j["arm"], demonstrations=int(j["demonstrations"]), seed=int(j["seed"]))
-            for j in plain["jobs"]
-        )
+        return tuple(map(_slot, plain["jobs"]))
     counts = sorted(int(count) for count in plain["counts"])
     return tuple(
         Slot(arm=arm.name, demonstrations=count, seed=int(seed))

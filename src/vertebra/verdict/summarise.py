@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vertebra.stats.crossed import rate
+from vertebra.verdict.about import about_looks
 from vertebra.verdict.again import again
 from vertebra.verdict.compare import comparisons, records_of
 from vertebra.verdict.cost import cost, has_episodes, latencies, price
@@ -59,6 +60,8 @@ def summarise(run: Run) -> Summary:
         criteria=run.plan.criteria,
         locked_criteria=run.plan.locked_criteria,
         changes=run.changes,
+        looks=run.plan.looks,
+        extensions=about_looks(run),
         jobs_planned=len(run.plan.slots),
         jobs_finished=len(run.jobs),
         running=findings.running,

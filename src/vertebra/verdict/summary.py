@@ -15,7 +15,7 @@ from vertebra.stats.scaling import Crossing
 from vertebra.verdict.again_read import Again
 from vertebra.verdict.hearing import Language
 
-SUMMARY_VERSION = 2
+SUMMARY_VERSION = 3
 
 BETTER_FIRST = "first better"
 BETTER_SECOND = "second better"
@@ -203,6 +203,8 @@ class Comparison:
         p_equal: Corrected p value of "they differ by what matters".
         word: ``first better``, ``second better``, ``equivalent`` or ``cannot tell``.
         missing: What is missing when it cannot be told, else empty.
+        settled_by: Training seeds an arm with which an extension would be expected to tell;
+            ``None`` when it is told, or when seeds alone would not do.
     """
 
     kind: str
@@ -217,6 +219,7 @@ class Comparison:
     p_equal: float | None
     word: str
     missing: str
+    settled_by: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -366,6 +369,7 @@ class Verdict:
         undefeated: Sighted arms that no other was shown to beat.
         headline: One sentence.
         next_step: What would change it, one sentence.
+        reopen: Options of `vertebra extend` that would re-open it; empty when no extension would.
         sentences: What it rests on and what is missing.
     """
 
@@ -375,6 +379,7 @@ class Verdict:
     undefeated: tuple[str, ...]
     headline: str
     next_step: str
+    reopen: str
     sentences: tuple[str, ...]
 
 
@@ -390,6 +395,9 @@ class Summary:
         criteria: What the verdict is judged by.
         locked_criteria: Whether they were locked before anything ran.
         changes: Every criterion that differs from what was locked, in words.
+        looks: How many times the pilot was judged by a finished plan: once, and once more after
+            each extension.
+        extensions: What was added after locking and what that does to the error rate, in words.
         jobs_planned: Trainings planned.
         jobs_finished: Trainings finished.
         running: What is not finished, in words, one an arm and number of demonstrations.
@@ -416,6 +424,8 @@ class Summary:
     criteria: Criteria
     locked_criteria: bool
     changes: tuple[str, ...]
+    looks: int
+    extensions: tuple[str, ...]
     jobs_planned: int
     jobs_finished: int
     running: tuple[str, ...]

@@ -11,6 +11,7 @@ from vertebra.verdict.about import (
     about_speed,
     errors_in_words,
 )
+from vertebra.verdict.compare import MORE_SEEDS
 from vertebra.verdict.judge import Judgement
 from vertebra.verdict.numbers import points, sentence, signed, times
 from vertebra.verdict.rule import BARRED_DEAF, NOT_TIMED, SEEDS_REQUIRED, TOO_SLOW, Standing
@@ -84,6 +85,7 @@ def verdict(run: Run, found: Findings) -> Verdict:
             undefeated=(),
             headline="Nothing finished yet.",
             next_step="Wait for the first training.",
+            reopen="",
             sentences=("The report is rewritten after every finished training.", *_failed(run)),
         )
     if not any(point.episodes for point in found.points):
@@ -105,6 +107,7 @@ def verdict(run: Run, found: Findings) -> Verdict:
             undefeated=found.judgement.undefeated,
             headline="Only one kind of policy is in this pilot, so there is nothing to compare.",
             next_step="Give a second recipe with --recipes.",
+            reopen="--recipes NAME",
             sentences=(*about, *tail),
         )
     pair = [c for c in sides if (c.first, c.second) == (sides[0].first, sides[0].second)]
@@ -117,6 +120,7 @@ def verdict(run: Run, found: Findings) -> Verdict:
         undefeated=found.judgement.undefeated,
         headline=headline,
         next_step=_next_step(word, pair, found),
+        reopen=_reopen(word, pair, found),
         sentences=(*_pair_basis(word, pair), *about, *_set(found.judgement), *others, *tail),
     )
 
@@ -266,8 +270,7 @@ def _next_step(word: str, pair: Sequence[Comparison], found: Findings) -> str:
     """What would change the answer."""
     if found.running:
         return "Finish the pilot: " + ", ".join(found.running) + "."
-    bars = {found.judgement.standings.get(c.first, Standing()).bar for c in pair}
-    bars |= {found.judgement.standings.get(c.second, Standing()).bar for c in pair}
+    bars = _bars(pair, found)
     if NOT_TIMED in bars:
         return "Time the policies on the machine that will run them."
     if TOO_SLOW in bars:
@@ -279,6 +282,24 @@ def _next_step(word: str, pair: Sequence[Comparison], found: Findings) -> str:
         )
     missing = [c.missing for c in pair if c.missing]
     return sentence(missing[0]) if missing else "Nothing that this pilot could still measure."
+
+
+def _bars(pair: Sequence[Comparison], found: Findings) -> set[str]:
+    """Why either arm cannot win; empty when both can."""
+    standings = found.judgement.standings
+    arms = {arm for c in pair for arm in (c.first, c.second)}
+    return {standings.get(arm, Standing()).bar for arm in arms} - {""}
+
+
+def _reopen(word: str, pair: Sequence[Comparison], found: Findings) -> str:
+    """Options of `vertebra extend` for this question; empty when no extension bears on it."""
+    if found.running or _bars(pair, found):
+        return ""
+    if word in (BETTER_FIRST, BETTER_SECOND, EQUIVALENT):
+        seeds = [c.difference.seeds for c in pair if c.difference is not None]
+        return f"--seeds {max(seeds) + MORE_SEEDS}" if seeds else ""
+    wanted = [c.settled_by for c in pair if c.missing]
+    return f"--seeds {wanted[0]}" if wanted and wanted[0] is not None else ""
 
 
 def _to_come(found: Findings) -> list[str]:
@@ -304,6 +325,7 @@ def _offline(run: Run, found: Findings) -> Verdict:
         headline=f"Cannot tell whether {both} acts better: nothing was executed, because this "
         "pilot has recordings but no simulator or robot.",
         next_step="Run the policies on the robot or in a simulator of it.",
+        reopen="",
         sentences=(
             *errors_in_words(found.largest),
             "The error of predicted actions on held-out recordings does not rank policies by "
