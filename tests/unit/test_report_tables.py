@@ -1,6 +1,7 @@
 """The numbers of a report as CSV, Parquet and LaTeX: the same numbers, nothing lost."""
 
 import csv
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,10 @@ from vertebra.cli.entry import run as run_command
 from vertebra.report.tables import latex, tables, write_tables
 from vertebra.spec.criteria import Criteria
 from vertebra.spec.storage import read_json, to_plain, write_json
+from vertebra.stats.growth import Cell
+from vertebra.stats.scaling import fit_curve
+from vertebra.verdict.cheapest import word_of
+from vertebra.verdict.purchase import CHEAPEST, DEARER, OPEN
 from vertebra.verdict.run import read_run
 from vertebra.verdict.summarise import summarise
 from vertebra.verdict.summary import Summary
@@ -63,16 +68,52 @@ def test_latex_has_a_line_an_arm(summary: Summary) -> None:
     assert text.count("{") == text.count("}")
 
 
-def test_a_total_cost_grows_with_the_demonstrations(run_dir: Path, summary: Summary) -> None:
-    priced = [price for price in summary.prices if price.crossing is not None]
-    assert priced
-    for price in priced:
-        assert price.crossing is not None and price.total is not None
-        hours = [c.train_seconds / 3600 for c in summary.costs if c.arm == price.arm]
-        wanted = 2.5 * price.crossing.demonstrations + sum(hours) / len(hours)
-        assert price.total == pytest.approx(wanted, rel=1e-6)
-        assert (price.total_high is None) == (price.crossing.high is None)
-    assert "Total cost" in _page(run_dir)
+def test_the_cheapest_way_adds_up(run_dir: Path, summary: Summary, capsys) -> None:
+    """Fake trainings use a label a demonstration, and fifteen frames where they imagine."""
+    priced = {one.arm: one for one in summary.purchases}
+    assert set(priced) == {"pi0", "fast-wam"}
+    told = [one for one in priced.values() if one.total is not None]
+    assert told
+    for one in told:
+        hours = [c.train_seconds / 3600 for c in summary.costs if c.arm == one.arm]
+        wanted = 2.5 * one.demonstrations + sum(hours) / len(hours)
+        assert one.total == pytest.approx(wanted, rel=1e-6)
+        assert one.labels == pytest.approx(one.demonstrations)
+        assert one.video_frames == pytest.approx(15 * one.demonstrations * (one.arm != "pi0"))
+        parts = (one.demonstration_part, one.label_part, one.video_part, one.training_part)
+        assert one.total == pytest.approx(sum(parts))
+        assert (one.total_high is None) == (one.high is None)
+        crossing = next(p.crossing for p in summary.prices if p.arm == one.arm)
+        assert one.extrapolated == (crossing is None)
+    page = _page(run_dir)
+    assert "What is the cheapest way to" in page and "GPU-hours" in page
+    capsys.readouterr()
+    assert run_command(["verdict", str(run_dir)]) == 0
+    printed = capsys.readouterr().out
+    assert all(one.words in printed for one in priced.values())
+
+
+def test_a_total_is_not_read_beyond_twice_the_data() -> None:
+    cells = [
+        Cell(demonstrations=n, successes=round(100 * p), trials=100, seed=seed)
+        for n, p in ((100, 0.2), (200, 0.33), (400, 0.5))
+        for seed in range(3)
+    ]
+    curve = fit_curve(cells)
+    assert curve is not None
+    assert curve.crossing(0.6) is None and curve.crossing(0.1) is None
+    beyond = curve.reaching(0.6)
+    assert beyond is not None and 400 < beyond.demonstrations < 800
+    assert curve.reaching(0.75) is None and curve.reaching(0.01) is None
+    assert curve.reaching(0.4) == curve.crossing(0.4)
+
+
+def test_dearer_and_cheapest_are_said_only_when_intervals_lie_apart() -> None:
+    spans = {"a": (1.0, 2.0), "b": (2.5, 9.0), "c": (8.0, math.inf)}
+    assert [word_of(arm, spans) for arm in spans] == [CHEAPEST, DEARER, DEARER]
+    spans["a"] = (-math.inf, 2.6)
+    assert [word_of(arm, spans) for arm in spans] == [OPEN, OPEN, DEARER]
+    assert word_of("a", {"a": (1.0, 2.0)}) == OPEN
 
 
 def _page(run_dir: Path) -> str:

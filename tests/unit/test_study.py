@@ -14,9 +14,10 @@ from house import repository
 from vertebra.spec.criteria import DEMONSTRATIONS, FOLLOWING, SUCCESS, Criteria
 from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.task import Outcome as Ended
+from vertebra.study.bills import measure_bill
 from vertebra.study.design import Wish, affordable, forecast, proposals, scenario
 from vertebra.study.errors import Share, measure, measure_looks
-from vertebra.study.scenarios import equal_arms, extended, unequal_arms
+from vertebra.study.scenarios import bills, equal_arms, extended, unequal_arms
 from vertebra.study.synthetic import Scenario, SyntheticPilot, Truth, judged, pilots
 from vertebra.study.tables import page
 from vertebra.verdict.compare import comparisons
@@ -174,11 +175,21 @@ def test_looking_again_is_paid_for() -> None:
     assert right.value > 0.5
 
 
+def test_totals_cover_and_false_words_about_costs_are_rare() -> None:
+    cases = {case.name: case for case in bills()}
+    null = measure_bill(cases["equal arms, equal prices"], 150, 13)
+    assert null.covered.trials > 100 and null.covered.value >= 0.92
+    assert null.false.value <= 0.06 and null.right.count == 0
+    dear = measure_bill(cases["equal arms, 5 times the price"], 60, 14)
+    assert dear.false.count == 0 and dear.right.value > 0.08
+
+
 def test_the_page_is_made_from_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
     cases = (equal_arms()[1],)
     for name in ("equal_arms", "unequal_arms"):
         monkeypatch.setattr(f"vertebra.study.tables.{name}", lambda: cases)
     monkeypatch.setattr("vertebra.study.tables.extended", lambda: ())
+    monkeypatch.setattr("vertebra.study.tables.bills", lambda: ())
     text = page(5, 4)
     found = re.findall(r"^\| success \|(.+)$", text, flags=re.MULTILINE)
     assert len(found) == 2
@@ -246,7 +257,11 @@ def test_a_share_says_how_sure_it_is() -> None:
 def test_the_page_of_the_study_is_current() -> None:
     """Every case of the code has its row in the page, in order; the numbers are `make study`'s."""
     text = (repository.ROOT / "docs" / "study.md").read_text()
-    rows = re.findall(r"^\| (?!what decides|truth and looks|---)(.+?) \|", text, flags=re.MULTILINE)
-    assert rows == [case.name for case in (*equal_arms(), *unequal_arms(), *extended())], (
-        "run `make study`"
+    rows = re.findall(
+        r"^\| (?!what decides|truth and looks|arms and prices|---)(.+?) \|",
+        text,
+        flags=re.MULTILINE,
     )
+    assert rows == [
+        case.name for case in (*equal_arms(), *unequal_arms(), *extended(), *bills())
+    ], "run `make study`"

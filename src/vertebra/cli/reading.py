@@ -7,6 +7,7 @@ from typing import Any
 
 from vertebra.cli.arguments import ReportCommand, VerdictCommand
 from vertebra.spec.storage import read_json, to_plain
+from vertebra.verdict.purchase import READING
 from vertebra.verdict.real import RULES, protocol, with_records
 from vertebra.verdict.run import Run, read_run
 from vertebra.verdict.summarise import summarise
@@ -56,7 +57,11 @@ def verdict(command: VerdictCommand) -> int:
     found = summary.verdict
     done = f"{summary.jobs_finished} of {summary.jobs_planned} trainings finished"
     write_out(f"{found.word} ({done})\n{found.headline}")
-    for sentence in (*found.sentences, *summary.extensions):
+    target = f"{100 * summary.criteria.target_success:.0f} % success"
+    costs = [
+        f"{one.arm} to {target}: {one.words}; {READING[one.word]}." for one in summary.purchases
+    ]
+    for sentence in (*found.sentences, *costs, *summary.extensions):
         write_out(f"- {sentence}")
     write_out(f"What would change it: {found.next_step}")
     if found.reopen:

@@ -9,6 +9,7 @@ from typing import Any
 from vertebra.report import phrases
 from vertebra.spec.errors import MissingExtra
 from vertebra.spec.storage import write_bytes, write_json
+from vertebra.verdict.purchase import READING
 from vertebra.verdict.run import read_run
 from vertebra.verdict.summarise import summarise
 
@@ -70,6 +71,7 @@ def render(page: Page) -> str:
         drawn=specs,
         endings=tuple(ENDINGS.values()),
         say=phrases,
+        reading=READING,
         style=_text("page.css"),
         specs=_inside_script(specs),
         bundle=_bundle(),

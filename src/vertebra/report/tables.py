@@ -59,13 +59,14 @@ def tables(summary: Summary) -> dict[str, list[Row]]:
         ],
         "demonstrations": [
             {
-                **_of(p, "arm", "target", "ceiling", "total", "total_low", "total_high", "words"),
+                **_of(p, "arm", "target", "ceiling", "words"),
                 "demonstrations": p.crossing.demonstrations if p.crossing else None,
                 "demonstrations_low": p.crossing.low if p.crossing else None,
                 "demonstrations_high": p.crossing.high if p.crossing else None,
             }
             for p in summary.prices
         ],
+        "purchases": [dict(vars(one)) for one in summary.purchases],
         "latency": [
             {
                 **_of(row, "arm", "stage", "n"),

@@ -158,13 +158,31 @@ class Curve:
             ``None`` when the target is not bracketed: neither the rates at the smallest and the
             largest number nor the best fit enclose it, or the curve does not rise.
         """
-        fits = self.fits
         if not self.started <= target <= self.reached:
             return None
+        return self._meets(target, level, 1.0)
+
+    def reaching(self, target: float, level: float = LEVEL) -> Crossing | None:
+        """The smallest number of demonstrations that reaches a target, read up to a factor of two.
+
+        Returns:
+            ``None`` when the best fit does not meet the target between half of the fewest and twice
+            the most that were measured, or, outside of what was measured, when the curve does not
+            foretell its own largest number.
+        """
+        found = self._meets(target, level, 2.0)
+        if found is None or self.fits.fewest <= found.demonstrations <= self.fits.most:
+            return found
+        return None if self.holds is False else found
+
+    def _meets(self, target: float, level: float, reach: float) -> Crossing | None:
+        """Where the best fit meets a target, within ``reach`` times what was measured."""
+        fits = self.fits
         aims = _aims(target, fits.ceilings)[:, 0]
         slope = float(fits.theta[0, 1])
         x = fits.centre + (aims[0] - fits.theta[0, 0]) / slope if slope > 0 else math.inf
-        if not math.log(fits.fewest) - 1e-9 <= x <= math.log(fits.most) + 1e-9:
+        least, most = math.log(fits.fewest / reach), math.log(fits.most * reach)
+        if not least - 1e-9 <= x <= most + 1e-9:
             return None
         t = t_quantile(level, fits.freedom)
         turn = np.array([[-1.0, 0.0], [0.0, 1.0]])

@@ -39,6 +39,48 @@ class Looks:
     spends: bool = True
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bill:
+    """A pilot whose arms have prices.
+
+    Attributes:
+        name: What is special about it.
+        scenario: The truth.
+        each: Price of a demonstration, with all that comes with it, for every arm.
+        once: Price of a training, for every arm.
+    """
+
+    name: str
+    scenario: Scenario
+    each: tuple[float, ...]
+    once: tuple[float, ...]
+
+
+def bills() -> tuple[Bill, ...]:
+    """Pilots whose arms cost the same, and pilots in which one costs more."""
+    null = Scenario(criteria=_any(DEMONSTRATIONS), rollouts=200)
+    twice = replace(null, arms=_twice(1.0))
+    four = replace(null, arms=(Truth(),) * 4)
+    even, free = (2.0, 2.0), (0.0, 0.0)
+    return (
+        Bill(name="equal arms, equal prices", scenario=null, each=even, once=free),
+        Bill(name="4 equal arms", scenario=four, each=(2.0,) * 4, once=(0.0,) * 4),
+        Bill(
+            name="twice the demonstrations at half the price",
+            scenario=twice,
+            each=(2.0, 1.0),
+            once=free,
+        ),
+        Bill(name="equal arms, 5 times the price", scenario=null, each=(1.0, 5.0), once=free),
+        Bill(
+            name="twice the demonstrations, 4 times the price",
+            scenario=twice,
+            each=(1.0, 4.0),
+            once=(10.0, 10.0),
+        ),
+    )
+
+
 def extended() -> tuple[Looks, ...]:
     """Pilots without and with a true difference, judged once or again after extensions."""
     null = Scenario(criteria=_any(SUCCESS), rollouts=200)

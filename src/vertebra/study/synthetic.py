@@ -96,9 +96,9 @@ class Scenario:
             most, follows = self.counts[-1], endpoint == FOLLOWING
             one, other = (self.rate(arm, most, follows=follows) for arm in (first, second))
             return one - other
-        return self._needed(second) - self._needed(first)
+        return self.needed(second) - self.needed(first)
 
-    def _needed(self, arm: int) -> float:
+    def needed(self, arm: int) -> float:
         """Logarithm of the demonstrations to the target; infinite when it is never reached."""
         low, high = math.log(self.counts[0]) - 8, math.log(self.counts[-1]) + 12
         if self.rate(arm, math.exp(high)) < self.criteria.target_success:
@@ -199,7 +199,7 @@ def _evidence(
 ) -> Evidence:
     names = (str(pair[0]), str(pair[1]))
     if endpoint == DEMONSTRATIONS:
-        cells = [_cells(scenario, pilot.success[arm]) for arm in pair]
+        cells = [trainings(scenario, pilot.success[arm]) for arm in pair]
         return evidence_of_demonstrations(names, cells, scenario.criteria)[0]
     table = pilot.success[:, :, -1] if endpoint == SUCCESS else pilot.following
     rows = [_rollouts(table[arm]) for arm in pair]
@@ -215,7 +215,7 @@ def _rollouts(table: Bits) -> list[Rollout]:
     ]
 
 
-def _cells(scenario: Scenario, table: Bits) -> list[Cell]:
+def trainings(scenario: Scenario, table: Bits) -> list[Cell]:
     """[seeds, counts, scenes] as trainings."""
     hits = table.sum(axis=2)
     return [

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from vertebra.study.bills import measure_bill
 from vertebra.study.errors import Errors, Share, measure, measure_looks
-from vertebra.study.scenarios import Case, Looks, equal_arms, extended, unequal_arms
+from vertebra.study.scenarios import Bill, Case, Looks, bills, equal_arms, extended, unequal_arms
 
 SEED = 20_261_122
 HEAD = """\
@@ -49,6 +50,16 @@ that of the table above. After each look that ends in "cannot tell" the pilot is
 | truth and looks | false "better" | bound | right "better" |
 |---|---|---|---|
 """
+BILLS = """\
+## The cheapest way to the target
+
+{pilots:,} pilots a row, 200 rollouts, the target is 50 % success. False is any arm that is called
+dearer, or the cheapest, and is not; right is an arm that costs more and is called dearer. Coverage
+is that of the 95 % interval of the first arm's total.
+
+| arms and prices | false word | bound | right "dearer" | coverage |
+|---|---|---|---|---|
+"""
 FOOT = """\
 ## Reading
 
@@ -70,7 +81,9 @@ def page(null_pilots: int, power_pilots: int) -> str:
     parts = (HEAD, NULL.format(pilots=null_pilots), null, "\n")
     looks = "".join(_looks_row(case, null_pilots, i) for i, case in enumerate(extended()))
     parts = (*parts, POWER.format(pilots=power_pilots), power, "\n")
-    return "".join((*parts, LOOKS.format(pilots=null_pilots), looks, "\n", FOOT))
+    parts = (*parts, LOOKS.format(pilots=null_pilots), looks, "\n")
+    costs = "".join(_bill_row(case, power_pilots, i) for i, case in enumerate(bills()))
+    return "".join((*parts, BILLS.format(pilots=power_pilots), costs, "\n", FOOT))
 
 
 def _null_row(case: Case, pilots_each: int, place: int) -> str:
@@ -101,6 +114,13 @@ def _power_row(case: Case, pilots_each: int, place: int) -> str:
 def _looks_row(case: Looks, pilots_each: int, place: int) -> str:
     false, right = measure_looks(case, pilots_each, SEED + 2000 + place // 4)
     return _row((case.name, _percent(false), f"{100 * false.upper:.1f} %", _percent(right)))
+
+
+def _bill_row(case: Bill, pilots_each: int, place: int) -> str:
+    found = measure_bill(case, pilots_each, SEED + 3000 + place)
+    covered = f"{_percent(found.covered)} of {found.covered.trials:,}"
+    bound = f"{100 * found.false.upper:.1f} %"
+    return _row((case.name, _percent(found.false), bound, _percent(found.right), covered))
 
 
 def _coverage(found: Errors) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from vertebra.stats.quantile import quantile
-from vertebra.stats.scaling import Crossing, Curve, fit_curve
+from vertebra.stats.scaling import Curve, fit_curve
 from vertebra.verdict.compare import cells_of, records_of
 from vertebra.verdict.run import Job, Run
 from vertebra.verdict.summary import Cost, Latency, Price
@@ -38,10 +38,6 @@ def _place(stage: str) -> tuple[int, str]:
 
 def cost(arm: str, demonstrations: int, jobs: Sequence[Job]) -> Cost:
     """Mean ledger of the trainings of one arm at one number of demonstrations."""
-
-    def mean(part: str) -> float:
-        return sum(_number(job.ledger, part) for job in jobs) / len(jobs)
-
     parameters = [
         float(job.training["parameters"]) for job in jobs if job.training.get("parameters")
     ]
@@ -49,19 +45,19 @@ def cost(arm: str, demonstrations: int, jobs: Sequence[Job]) -> Cost:
         arm=arm,
         demonstrations=demonstrations,
         trainings=len(jobs),
-        language_labels=mean("language_labels"),
-        privileged_targets=mean("privileged_targets"),
-        video_frames=mean("video_frames"),
-        samples=mean("samples"),
-        flops=mean("flops"),
-        train_seconds=mean("train_seconds"),
-        evaluation_seconds=mean("evaluation_seconds"),
+        language_labels=mean_ledger(jobs, "language_labels"),
+        privileged_targets=mean_ledger(jobs, "privileged_targets"),
+        video_frames=mean_ledger(jobs, "video_frames"),
+        samples=mean_ledger(jobs, "samples"),
+        flops=mean_ledger(jobs, "flops"),
+        train_seconds=mean_ledger(jobs, "train_seconds"),
+        evaluation_seconds=mean_ledger(jobs, "evaluation_seconds"),
         parameters=sum(parameters) / len(parameters) if parameters else None,
     )
 
 
 def price(run: Run, arm: str) -> Price:
-    """How many demonstrations an arm needs for the target success, and what they cost."""
+    """How many demonstrations an arm needs for the target success."""
     target = run.plan.criteria.target_success
     cells = cells_of(run, arm)
     counts = sorted({cell.demonstrations for cell in cells})
@@ -70,9 +66,6 @@ def price(run: Run, arm: str) -> Price:
         target=target,
         crossing=None,
         ceiling=1.0,
-        total=None,
-        total_low=None,
-        total_high=None,
         words="",
     )
     if len(counts) < 2:
@@ -86,7 +79,7 @@ def price(run: Run, arm: str) -> Price:
         nothing, ceiling=curve.ceiling, words=f"{_read(curve, target)}{_remarks(curve)}"
     )
     crossing = curve.crossing(target)
-    return found if crossing is None else _priced(run, found, crossing)
+    return replace(found, crossing=crossing)
 
 
 def _read(curve: Curve, target: float) -> str:
@@ -121,34 +114,9 @@ def _remarks(curve: Curve) -> str:
     return "".join(f"; {remark}" for remark in remarks)
 
 
-def _priced(run: Run, found: Price, crossing: Crossing) -> Price:
-    """Add what the demonstrations to the target cost: a part that grows with them, and training."""
-    criteria = run.plan.criteria
-    found = replace(found, crossing=crossing)
-    jobs = [job for job in run.jobs if job.arm == found.arm]
-    if not criteria.priced or not jobs:
-        return found
-
-    def mean(part: str) -> float:
-        return sum(_number(job.ledger, part) for job in jobs) / len(jobs)
-
-    demonstrations = mean("demonstrations")
-    each = (
-        criteria.demonstration_cost
-        + criteria.label_cost * mean("language_labels") / demonstrations
-        + criteria.video_frame_cost * mean("video_frames") / demonstrations
-    )
-    once = criteria.gpu_hour_cost * mean("train_seconds") / 3600
-
-    def total(count: float | None) -> float | None:
-        return None if count is None else each * count + once
-
-    return replace(
-        found,
-        total=total(crossing.demonstrations),
-        total_low=total(crossing.low),
-        total_high=total(crossing.high),
-    )
+def mean_ledger(jobs: Sequence[Job], part: str) -> float:
+    """Mean of one part of the ledgers of some trainings."""
+    return sum(_number(job.ledger, part) for job in jobs) / len(jobs)
 
 
 def has_episodes(run: Run, arm: str) -> bool:

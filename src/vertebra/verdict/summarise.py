@@ -6,6 +6,7 @@ from dataclasses import replace
 from vertebra.stats.crossed import rate
 from vertebra.verdict.about import about_looks
 from vertebra.verdict.again import again
+from vertebra.verdict.cheapest import purchases
 from vertebra.verdict.compare import comparisons, records_of
 from vertebra.verdict.cost import cost, has_episodes, latencies, price
 from vertebra.verdict.factors import effects
@@ -77,6 +78,7 @@ def summarise(run: Run) -> Summary:
             for arm in run.plan.arms
             if not arm.blind and has_episodes(run, arm.name)
         ),
+        purchases=purchases(run),
         listening=heard,
         speeds=speeds,
         effects=effects(run),

@@ -14,6 +14,7 @@ from vertebra.stats.interval import Estimate
 from vertebra.stats.scaling import Crossing
 from vertebra.verdict.again_read import Again
 from vertebra.verdict.hearing import Language
+from vertebra.verdict.purchase import Purchase
 
 SUMMARY_VERSION = 3
 
@@ -276,17 +277,13 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Price:
-    """Demonstrations that an arm needs for the target success, and what they cost.
+    """Demonstrations that an arm needs for the target success.
 
     Attributes:
         arm: Arm.
         target: Success rate asked for.
         crossing: Where its curve meets the target; ``None`` when that was not bracketed.
         ceiling: Success rate that its curve levels off at; 1 when the data ask for none.
-        total: Demonstrations, labels, video and training to the target, in the currency of the
-            criteria; ``None`` without prices or without a crossing.
-        total_low: Lower end of its interval; ``None`` when open.
-        total_high: Upper end; ``None`` when open.
         words: For people: a number, ``> N``, ``< N`` or ``cannot tell: ...``.
     """
 
@@ -294,9 +291,6 @@ class Price:
     target: float
     crossing: Crossing | None
     ceiling: float
-    total: float | None
-    total_low: float | None
-    total_high: float | None
     words: str
 
 
@@ -409,6 +403,7 @@ class Summary:
         latency: One an arm and stage.
         costs: The ledger.
         prices: Demonstrations to the target, one a sighted arm.
+        purchases: The cheapest way to the target, one a sighted arm; empty without prices.
         listening: Whether it does what it is told, one a sighted arm.
         speeds: Whether it keeps the latency limit, one a sighted arm; empty without a limit.
         effects: What parts of the recipes do.
@@ -437,6 +432,7 @@ class Summary:
     latency: tuple[Latency, ...]
     costs: tuple[Cost, ...]
     prices: tuple[Price, ...]
+    purchases: tuple[Purchase, ...]
     listening: tuple[Listening, ...]
     speeds: tuple[Speed, ...]
     effects: tuple[Effect, ...]
