@@ -11,6 +11,7 @@ from vertebra.pilot.facts import cores
 from vertebra.pilot.history import Wish, extension_of, read_plan
 from vertebra.pilot.layout import RunDirectory
 from vertebra.pilot.plan import PilotPlan
+from vertebra.pilot.worlds import settings_from_plain, words_from_settings
 from vertebra.recipes import by_name
 from vertebra.spec.errors import MissingExtra
 from vertebra.spec.seeds import SeedTree
@@ -63,11 +64,13 @@ def _setting(command: ExtendCommand, plan: PilotPlan, steps: Steps) -> "Setting"
             f"The recordings of this pilot were in {source}, which is not there. Where are they "
             "now? Give --data."
         )
+    played = plan.question.environment
+    env = "none" if played is None else words_from_settings(settings_from_plain(played))
     ready = read_material(
         command.run.parent,
         source,
         mapping=command.mapping,
-        env="none" if plan.environment is None else "tabletop",
+        env=env,
         tree=SeedTree(root=ROOT_SEED),
         tell=steps.tell,
     )

@@ -51,6 +51,13 @@ def settings_from_words(words: str) -> Settings:
     return TabletopSettings() if words == TABLETOP else outside_from_words(words)
 
 
+def words_from_settings(settings: Settings) -> str:
+    """What ``settings_from_words`` reads as these settings (the table-top's own are in its data)."""
+    if isinstance(settings, TabletopSettings):
+        return TABLETOP
+    return f"{settings.simulator}:{settings.world}:{settings.protocol}"
+
+
 def settings_from_plain(plain: Mapping[str, Any]) -> Settings:
     """Settings as they stand in a plan, without what an evaluation changes in them.
 
