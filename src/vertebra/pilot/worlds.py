@@ -52,7 +52,7 @@ def settings_from_words(words: str) -> Settings:
 
 
 def words_from_settings(settings: Settings) -> str:
-    """What ``settings_from_words`` reads as these settings (the table-top's own are in its data)."""
+    """What ``settings_from_words`` reads as them (those of the table-top stand in its data)."""
     if isinstance(settings, TabletopSettings):
         return TABLETOP
     return f"{settings.simulator}:{settings.world}:{settings.protocol}"
