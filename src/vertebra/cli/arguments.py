@@ -224,6 +224,10 @@ class ReportCommand:
     """Directory for all numbers as tables, and one table for LaTeX; none by default."""
     tables_as: Literal["csv", "parquet"] = "csv"
     """Kind of these tables."""
+    png: Path | None = None
+    """File for a picture of the first screen; drawn by an installed Chromium."""
+    pdf: Path | None = None
+    """File for the first screen as PDF."""
     json: Flag[bool] = False
     """Print JSON."""
 

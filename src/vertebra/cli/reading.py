@@ -36,11 +36,17 @@ def report(command: ReportCommand) -> int:
 
         summary = summary_from_plain(read_json(command.run / "verdict.json"))
         written = write_tables(summary, command.tables, kind=command.tables_as)
+    pictures: tuple[Path, ...] = ()
+    if command.png is not None or command.pdf is not None:
+        from vertebra.report.screen import draw_first_screen
+
+        pictures = draw_first_screen(path, png=command.png, pdf=command.pdf)
     if command.json:
         verdict = command.run / "verdict.json"
-        write_out_json({"report": path, "verdict": verdict, "tables": written})
+        found = {"report": path, "verdict": verdict, "tables": written, "pictures": pictures}
+        write_out_json(found)
     else:
-        for file in (*written, path):
+        for file in (*written, *pictures, path):
             write_out(str(file))
     return 0
 
@@ -63,7 +69,8 @@ def verdict(command: VerdictCommand) -> int:
     ]
     for sentence in (*found.sentences, *costs, *summary.extensions):
         write_out(f"- {sentence}")
-    write_out(f"What would change it: {found.next_step}")
+    write_out(f"How sure: {found.sure}\nCosts: {found.costs}\nMissing: {found.missing}")
+    write_out(f"Next: {found.next_step}")
     if found.reopen:
         write_out(f"To re-open it: vertebra extend {command.run} {found.reopen}")
     return 0

@@ -1,12 +1,14 @@
 """The first screen: one card a sighted arm, with its three numbers."""
 
 from collections.abc import Mapping, Sequence
+from colorsys import hls_to_rgb
 from dataclasses import dataclass
 
 from vertebra.report import phrases
 from vertebra.stats.interval import Estimate
 from vertebra.verdict.run import Arm
 from vertebra.verdict.summary import (
+    CANNOT_TELL,
     DEAF,
     LISTENS,
     UNSKILLED,
@@ -69,23 +71,56 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A sighted arm on the first screen."""
+    """A sighted arm on the first screen.
+
+    Attributes:
+        key: How it is drawn.
+        family: What it stands on, in words.
+        demonstrations: How many it was trained on at most.
+        standing: Whether another arm was shown to beat it.
+        found: What was found out about it.
+        measures: Its numbers.
+        flags: What to keep in mind.
+    """
 
     key: Key
     family: str
     demonstrations: str
+    standing: str
     found: tuple[Found, ...]
     measures: tuple[Measure, ...]
     flags: tuple[str, ...]
 
 
+HUES = {"vla": (0.48, 0.76), "wam": (-0.10, 0.14), "hybrid": (0.22, 0.44), "control": (0.0, 0.0)}
+"""Hues of a family, as parts of the circle, when it has more recipes than its palette colours."""
+
+
+def family_colours(family: str, count: int) -> tuple[str, ...]:
+    """As many different colours of a family as it has recipes."""
+    name = family if family in PALETTE else "control"
+    if count <= len(PALETTE[name]):
+        return PALETTE[name][:count]
+    low, high = HUES[name]
+    found: list[str] = []
+    for place in range(count):
+        hue = (low + (high - low) * place / (count - 1)) % 1.0
+        light = (0.40, 0.52, 0.46)[place % 3] if high > low else 0.35 + 0.3 * place / (count - 1)
+        red, green, blue = hls_to_rgb(hue, light, 0.55 if high > low else 0.04)
+        found.append("#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue)))
+    return tuple(found)
+
+
 def arm_keys(arms: Sequence[Arm]) -> tuple[Key, ...]:
     """A twin has the colour of its recipe; recipes take the colours of their family in turn."""
-    colours: dict[str, str] = {}
+    families: dict[str, dict[str, None]] = {}
     for arm in arms:
-        palette = PALETTE.get(arm.family, PALETTE["control"])
-        taken = sum(colour in palette for colour in colours.values())
-        colours.setdefault(arm.recipe, palette[taken % len(palette)])
+        families.setdefault(arm.family, {})[arm.recipe] = None
+    colours = {
+        recipe: colour
+        for family, recipes in families.items()
+        for recipe, colour in zip(recipes, family_colours(family, len(recipes)), strict=True)
+    }
     return tuple(
         Key(name=arm.name, colour=colours[arm.recipe], blind=arm.blind, family=arm.family)
         for arm in arms
@@ -99,6 +134,7 @@ def card(key: Key, point: Point | None, largest: Mapping[str, Point], summary: S
             key=key,
             family=phrases.FAMILIES.get(key.family, key.family),
             demonstrations="not finished yet",
+            standing=CANNOT_TELL,
             found=(),
             measures=(),
             flags=(),
@@ -119,10 +155,22 @@ def card(key: Key, point: Point | None, largest: Mapping[str, Point], summary: S
         key=key,
         family=phrases.FAMILIES.get(key.family, key.family),
         demonstrations=f"{phrases.grouped(point.demonstrations)} demonstrations",
+        standing=_standing(point.arm, summary),
         found=_found(point.arm, summary),
         measures=tuple(_measures(point, twin, summary)),
         flags=tuple(flags),
     )
+
+
+def _standing(arm: str, summary: Summary) -> str:
+    """Beaten by whom, not beaten, or "cannot tell" when nothing could be decided about it."""
+    winners = [winner for loser, winner in summary.verdict.beaten if loser == arm]
+    if len(winners) > 1:
+        return f"beaten by {winners[0]} and {len(winners) - 1} more"
+    if winners:
+        return f"beaten by {winners[0]}"
+    own = [c for c in summary.comparisons if c.kind == "sides" and arm in (c.first, c.second)]
+    return "not beaten" if any(c.p is not None for c in own) else CANNOT_TELL
 
 
 HEARD = {

@@ -12,6 +12,7 @@ from vertebra.report.pictures import Picture, pictures
 from vertebra.report.rows import Row, chart_rows, loss_rows, note
 from vertebra.verdict.run import Run
 from vertebra.verdict.summary import Point, Summary
+from vertebra.verdict.words import MANY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,22 @@ class Page:
         """Keys of the arms that have something to show."""
         names = {point.arm for point in self.largest}
         return tuple(key for key in self.keys if key.name in names)
+
+    @property
+    def many(self) -> bool:
+        """Whether there are too many policies for a card each."""
+        return len(self.cards) > MANY
+
+    @property
+    def ordered_cards(self) -> tuple[Card, ...]:
+        """Cards of those that no other was shown to beat, then the rest; in the plan's order."""
+        left = self.summary.verdict.undefeated
+        return tuple(sorted(self.cards, key=lambda card: card.key.name not in left))
+
+    @property
+    def measure_labels(self) -> tuple[str, ...]:
+        """What the cards measure, in order."""
+        return tuple(dict.fromkeys(m.label for card in self.cards for m in card.measures))
 
     def has_heat(self, blind: bool) -> bool:
         """Whether there are confusion matrices of blind twins or of the others."""

@@ -45,6 +45,13 @@ AGAIN = (
     ),
 )
 """Kind of evaluation under other conditions, its title and what it is."""
+NEXT = {
+    "first better": "Build on it. To doubt it with more seeds:",
+    "second better": "Build on it. To doubt it with more seeds:",
+    "equivalent": "Choose by latency or cost. To doubt it with more seeds:",
+    "cannot tell": "Extend this pilot under its lock:",
+}
+"""Verdict to what comes before the command that re-opens it."""
 NO_NUMBER = "–"
 THIN = "\u202f"
 TO = f"{THIN}–\u2060{THIN}"

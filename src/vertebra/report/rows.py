@@ -7,9 +7,11 @@ from vertebra.report import phrases
 from vertebra.spec.criteria import DEMONSTRATIONS
 from vertebra.stats.interval import Estimate
 from vertebra.verdict.run import Job
-from vertebra.verdict.summary import Point, Summary
+from vertebra.verdict.summary import CANNOT_TELL, Point, Summary
 
 Row = dict[str, Any]
+MOST_COMPARED = 40
+"""Differences that a chart shows; of more, those that were decided (the table holds all)."""
 
 ENDINGS = {
     "followed": ("did what was asked", "#3c8f5f"),
@@ -134,6 +136,9 @@ def _condition_rows(points: Sequence[Point]) -> list[Row]:
 
 
 def _comparison_rows(summary: Summary) -> list[Row]:
+    shown = [c for c in summary.comparisons if c.measure != DEMONSTRATIONS]
+    if len(shown) > MOST_COMPARED:
+        shown = [c for c in shown if c.word != CANNOT_TELL][:MOST_COMPARED]
     return [
         _estimate_row(
             c.difference,
@@ -141,8 +146,8 @@ def _comparison_rows(summary: Summary) -> list[Row]:
             measure=c.measure,
             word=c.word,
         )
-        for c in summary.comparisons
-        if c.difference is not None and c.measure != DEMONSTRATIONS
+        for c in shown
+        if c.difference is not None
     ]
 
 

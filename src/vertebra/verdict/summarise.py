@@ -6,6 +6,7 @@ from dataclasses import replace
 from vertebra.stats.crossed import rate
 from vertebra.verdict.about import about_looks
 from vertebra.verdict.again import again
+from vertebra.verdict.answers import answered
 from vertebra.verdict.cheapest import purchases
 from vertebra.verdict.compare import comparisons, records_of
 from vertebra.verdict.cost import cost, has_episodes, latencies, price
@@ -54,6 +55,11 @@ def summarise(run: Run) -> Summary:
         judgement=judge(run, compared, heard, speeds),
         running=running(run),
     )
+    prices = tuple(
+        price(run, arm.name)
+        for arm in run.plan.arms
+        if not arm.blind and has_episodes(run, arm.name)
+    )
     return Summary(
         plan=run.plan.hash,
         environment=run.plan.environment,
@@ -67,17 +73,13 @@ def summarise(run: Run) -> Summary:
         jobs_finished=len(run.jobs),
         running=findings.running,
         failed=tuple(f"{failure.job}: {failure.why}" for failure in run.failures),
-        verdict=verdict(run, findings),
+        verdict=answered(verdict(run, findings), run, compared, prices),
         points=found,
         comparisons=compared,
         references=_references(run),
         latency=findings.latencies,
         costs=tuple(cost(arm.name, count, jobs) for arm, count, jobs in finished),
-        prices=tuple(
-            price(run, arm.name)
-            for arm in run.plan.arms
-            if not arm.blind and has_episodes(run, arm.name)
-        ),
+        prices=prices,
         purchases=purchases(run),
         listening=heard,
         speeds=speeds,

@@ -361,20 +361,28 @@ class Verdict:
         first: Arm on the one side; empty when nothing is compared.
         second: Arm on the other side.
         undefeated: Sighted arms that no other was shown to beat.
+        beaten: Pairs of arms: one that was shown to be worse, and the one it is worse than.
         headline: One sentence.
         next_step: What would change it, one sentence.
         reopen: Options of `vertebra extend` that would re-open it; empty when no extension would.
         sentences: What it rests on and what is missing.
+        sure: How sure it is, with intervals.
+        costs: Demonstrations to the target.
+        missing: What keeps it from being told.
     """
 
     word: str
     first: str
     second: str
     undefeated: tuple[str, ...]
+    beaten: tuple[tuple[str, str], ...]
     headline: str
     next_step: str
     reopen: str
     sentences: tuple[str, ...]
+    sure: str = ""
+    costs: str = ""
+    missing: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,13 @@ from vertebra.verdict.judge import Judgement
 from vertebra.verdict.numbers import points, sentence, signed, times
 from vertebra.verdict.rule import BARRED_DEAF, NOT_TIMED, SEEDS_REQUIRED, TOO_SLOW, Standing
 from vertebra.verdict.run import Run
+from vertebra.verdict.several import (
+    answer,
+    beaten_by,
+    list_beaten,
+    listening_of_all,
+    next_step,
+)
 from vertebra.verdict.summary import (
     BETTER_FIRST,
     BETTER_SECOND,
@@ -30,6 +37,8 @@ from vertebra.verdict.summary import (
 )
 
 NOTHING = "nothing finished yet"
+MANY = 4
+"""Policies up to which each has sentences and a card of its own."""
 BARS = {
     TOO_SLOW: "takes longer for a chunk than the limit allows",
     NOT_TIMED: "is not shown to keep the latency limit",
@@ -86,6 +95,7 @@ def verdict(run: Run, found: Findings) -> Verdict:
             headline="Nothing finished yet.",
             next_step="Wait for the first training.",
             reopen="",
+            beaten=(),
             sentences=("The report is rewritten after every finished training.", *_failed(run)),
         )
     if not any(point.episodes for point in found.points):
@@ -108,11 +118,13 @@ def verdict(run: Run, found: Findings) -> Verdict:
             headline="Only one kind of policy is in this pilot, so there is nothing to compare.",
             next_step="Give a second recipe with --recipes.",
             reopen="--recipes NAME",
+            beaten=(),
             sentences=(*about, *tail),
         )
+    if len(found.judgement.words) > 1:
+        return _several(sides, about, tail, found)
     pair = [c for c in sides if (c.first, c.second) == (sides[0].first, sides[0].second)]
     word, headline = _answer(pair, found.judgement)
-    others = [_line(c) for c in sides if c not in pair]
     return Verdict(
         word=word,
         first=pair[0].first,
@@ -121,7 +133,37 @@ def verdict(run: Run, found: Findings) -> Verdict:
         headline=headline,
         next_step=_next_step(word, pair, found),
         reopen=_reopen(word, pair, found),
-        sentences=(*_pair_basis(word, pair), *about, *_set(found.judgement), *others, *tail),
+        sentences=(*_pair_basis(word, pair), *about, *tail),
+        beaten=beaten_by(found.judgement),
+    )
+
+
+def _several(
+    sides: Sequence[Comparison], about: Sequence[str], tail: Sequence[str], found: Findings
+) -> Verdict:
+    """More than two policies: the set that is left; with many, arms are told together."""
+    judgement = found.judgement
+    many = len(judgement.standings) > MANY
+    told = answer(sides, judgement)
+    known = [c for c in sides if c.difference and c.difference.seeds >= SEEDS_REQUIRED]
+    lines = list_beaten(judgement) if many else [_line(c) for c in known]
+    step = "Finish the pilot: " + ", ".join(found.running[:MANY]) + "."
+    reopen = _reopen(told.word, [told.open] if told.open else sides, found)
+    return Verdict(
+        word=told.word,
+        first=told.first,
+        second="",
+        undefeated=judgement.undefeated,
+        headline=told.headline,
+        next_step=step if found.running else next_step(told),
+        reopen="" if told.open is None and told.word == CANNOT_TELL else reopen,
+        sentences=(
+            *(listening_of_all(found.listening) if many else about),
+            *(_set(judgement) if known else ()),
+            *lines,
+            *tail,
+        ),
+        beaten=beaten_by(judgement),
     )
 
 
@@ -164,7 +206,7 @@ def _between(word: str, pair: Sequence[Comparison]) -> str:
         return f"Cannot tell yet whether {first} or {second} is better: {pair[0].missing}."
     if known is None or estimate.low is None or estimate.high is None or estimate.excludes_zero:
         missing = next((c.missing for c in pair if c.missing), "the measures disagree")
-        return f"{lead}: {missing}."
+        return f"{lead}: {missing.partition(';')[0]}."
     verb = "follows {} of the instructions" if known.measure == FOLLOWING else "succeeds {} often"
     return (
         f"{lead}: {first} {verb.format(_more(estimate.value, known.measure))}, but with "
@@ -259,8 +301,6 @@ def _line(c: Comparison) -> str:
 def _set(judgement: Judgement) -> list[str]:
     """The arms that are left, when there are more than two."""
     left = judgement.undefeated
-    if len(judgement.words) < 2:
-        return []
     if len(left) == 1:
         return [f"{left[0]} is the only policy that no other was shown to beat."]
     return [f"No other policy was shown to beat {', '.join(left[:-1])} or {left[-1]}."]
@@ -326,6 +366,7 @@ def _offline(run: Run, found: Findings) -> Verdict:
         "pilot has recordings but no simulator or robot.",
         next_step="Run the policies on the robot or in a simulator of it.",
         reopen="",
+        beaten=(),
         sentences=(
             *errors_in_words(found.largest),
             "The error of predicted actions on held-out recordings does not rank policies by "
