@@ -26,6 +26,7 @@ COMMANDS = (
     "recipes show",
     "cite",
     "report",
+    "compare",
     "verdict",
     "profile",
     "realtime",

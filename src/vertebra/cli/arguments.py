@@ -233,6 +233,23 @@ class ReportCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompareCommand:
+    """Lay two pilots side by side: what changed in question, data, criteria and numbers.
+
+    A difference is put into words only where the same was measured.
+    """
+
+    first: Annotated[Path, tyro.conf.Positional]
+    """Directory of the one pilot."""
+    second: Annotated[Path, tyro.conf.Positional]
+    """Directory of the other."""
+    html: Path | None = None
+    """File for a page."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class VerdictCommand:
     """Read the verdict of a pilot; writes nothing."""
 
@@ -338,6 +355,7 @@ Command = (
     | Annotated[Recipes, tyro.conf.subcommand("recipes")]
     | Annotated[CiteCommand, tyro.conf.subcommand("cite")]
     | Annotated[ReportCommand, tyro.conf.subcommand("report")]
+    | Annotated[CompareCommand, tyro.conf.subcommand("compare")]
     | Annotated[VerdictCommand, tyro.conf.subcommand("verdict")]
     | Annotated[ProfileCommand, tyro.conf.subcommand("profile")]
     | Annotated[RealtimeCommand, tyro.conf.subcommand("realtime")]

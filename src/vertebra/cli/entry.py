@@ -52,6 +52,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.Recipes: recipes,
     arguments.CiteCommand: cite,
     arguments.ReportCommand: reading.report,
+    arguments.CompareCommand: reading.compare,
     arguments.VerdictCommand: reading.verdict,
     arguments_again.ProfileCommand: again.profile,
     arguments_again.RealtimeCommand: again.realtime,

@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vertebra.cli.arguments import ReportCommand, VerdictCommand
-from vertebra.spec.storage import read_json, to_plain
+from vertebra.cli.arguments import CompareCommand, ReportCommand, VerdictCommand
+from vertebra.spec.storage import read_json, to_plain, write_bytes
+from vertebra.verdict.beside import beside
+from vertebra.verdict.numbers import signed
 from vertebra.verdict.purchase import READING
 from vertebra.verdict.real import RULES, protocol, with_records
 from vertebra.verdict.run import Run, read_run
@@ -48,6 +50,32 @@ def report(command: ReportCommand) -> int:
     else:
         for file in (*written, *pictures, path):
             write_out(str(file))
+    return 0
+
+
+def compare(command: CompareCommand) -> int:
+    """Lay two pilots side by side."""
+    found = beside(command.first, command.second)
+    if command.html is not None:
+        from vertebra.report.render import render_beside
+
+        write_bytes(command.html, render_beside(found).encode())
+    if command.json:
+        write_out_json(found)
+        return 0
+    for change in found.changes:
+        write_out(f"{change.what}: {change.first} -> {change.second}")
+    for row in found.rows:
+        values = [
+            "-" if one is None else f"{100 * one.value:.0f} %" for one in (row.first, row.second)
+        ]
+        span = ""
+        if row.low is not None and row.high is not None:
+            span = f" ({signed(row.low)} to {signed(row.high)} points)"
+        place = f"{row.arm} at {row.demonstrations}, {row.measure}"
+        write_out(f"{place}: {values[0]} -> {values[1]}{span}; {row.words}")
+    if command.html is not None:
+        write_out(str(command.html))
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from vertebra.report import phrases
 from vertebra.spec.errors import MissingExtra
 from vertebra.spec.storage import write_bytes, write_json
+from vertebra.verdict.beside import INTERVAL, Beside
 from vertebra.verdict.purchase import READING
 from vertebra.verdict.run import read_run
 from vertebra.verdict.summarise import summarise
@@ -76,6 +77,15 @@ def render(page: Page) -> str:
         specs=_inside_script(specs),
         bundle=_bundle(),
     )
+
+
+def render_beside(found: Beside) -> str:
+    """Two pilots side by side as HTML text."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(_text("compare.html.j2"))
+    return template.render(found=found, say=phrases, style=_text("page.css"), interval=INTERVAL)
 
 
 @cache
