@@ -7,6 +7,8 @@ import pytest
 
 from fakes.run import ARMS, write_run
 from vertebra.cli.entry import run as command
+from vertebra.policy.saved import recipe_to_plain
+from vertebra.recipes import by_name
 from vertebra.spec.criteria import Criteria
 from vertebra.spec.storage import read_json, to_plain, write_json
 from vertebra.stats.crossed import Rollout, rate
@@ -77,7 +79,8 @@ def test_one_seed_and_missing_arms_are_not_worded(first, tmp_path):
 def test_another_definition_of_a_recipe_bars_its_numbers_only(first, tmp_path):
     other = write_run(tmp_path, arms=ARMS[:2], seed_sd=0.05, **QUICK)
     arms = read_json(other / "plan.json")["arms"]
-    _edit(other, arms=[{**arms[0], "definition": {"changed": 1}}, arms[1]])
+    definition = recipe_to_plain(by_name("pi0"))
+    _edit(other, arms=[{**arms[0], "definition": definition}, arms[1]])
     words = {row.arm: row.words for row in beside(first, other).rows}
     assert words["pi0"] == "may not be compared: another definition of the recipe"
     assert words["fast-wam"] == "not shown to differ"
