@@ -127,6 +127,10 @@ CLEAN = teacher("clean", of="future")
             "noise process is given for 'x', which is not made from noise",
         ),
         (
+            lambda: replace(FAST_WAM, noise={"action": NOISE, "future": SAME}),
+            "'future' takes the flow time of 'action', but several noise draws .* one pass",
+        ),
+        (
             lambda: replace(FAST_WAM, noise={"action": SAME, "future": SAME}),
             "'action' takes the flow time of 'action', which draws none of its own",
         ),

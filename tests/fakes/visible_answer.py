@@ -1,8 +1,9 @@
 """A world whose answer is visible: a word says where to go, a colour says what the gripper does.
 
-A white square lies somewhere on a red or a blue ground. "go left" moves it left, and so on; on red
-ground the gripper opens, on blue ground it closes. Whoever hears the word and sees the colour knows
-the action; where the square is says nothing about it.
+A white square lies somewhere on a red or a blue ground. After "go left" it lies at the left side
+four steps later, and so on; on red ground the gripper opens, on blue ground it closes. Whoever
+hears the word and sees the colour knows the action, and so does who sees the frames to come; where
+the square lies at first says nothing about it.
 """
 
 from collections.abc import Sequence
@@ -19,8 +20,9 @@ from vertebra.spec.action import ActionSpec, Frame, Gripper, Rotation
 from vertebra.spec.observation import Camera, Dim, Observation, ObservationSpec
 from vertebra.train.spec import TrainSpec
 
-PX, SIDE, STEP_PX, LENGTH = 32, 6, 2, 8
+PX, SIDE, LENGTH, ARRIVES = 32, 8, 8, 4
 WAYS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+SIDES = {"left": (0, 12), "right": (24, 12), "up": (12, 0), "down": (12, 24)}
 GROUNDS = {"red": ((180, 30, 30), 1.0), "blue": ((30, 30, 180), -1.0)}
 NEEDS = ObservationSpec(
     cameras=(Camera(name="front", height=PX, width=PX),),
@@ -40,7 +42,7 @@ def picture(ground: str, x: float, y: float) -> NDArray[np.uint8]:
     """The view with the square's corner at a pixel."""
     image = np.empty((PX, PX, 3), np.uint8)
     image[:] = GROUNDS[ground][0]
-    left, top = (int(np.clip(value, 0, PX - SIDE)) for value in (x, y))
+    left, top = int(x), int(y)
     image[top : top + SIDE, left : left + SIDE] = 255
     return image
 
@@ -57,8 +59,7 @@ def _state(x: float, y: float) -> NDArray[np.float32]:
 def demonstration(word: str, ground: str, rng: np.random.Generator) -> EpisodeData:
     """One episode from a random place."""
     start = rng.uniform(0, PX - SIDE, 2)
-    way = np.array(WAYS[word])
-    places = [np.clip(start + STEP_PX * t * way, 0, PX - SIDE) for t in range(LENGTH)]
+    places = [start if t < ARRIVES else SIDES[word] for t in range(LENGTH)]
     return EpisodeData(
         images={"front": np.stack([picture(ground, x, y) for x, y in places])},
         state=np.stack([_state(x, y) for x, y in places]),

@@ -53,6 +53,14 @@ def _noise_problems(recipe: "Recipe", table: Joint) -> list[str]:
         )
     ]
     found += [
+        f"'{name}' takes the flow time of '{process.times.stream}', but several noise draws of the "
+        "action share one pass, because no other stream reads it: give both times of their own"
+        for name, process in recipe.noise.items()
+        if isinstance(process.times, SameAs)
+        and recipe.lone_action
+        and "action" in (name, process.times.stream)
+    ]
+    found += [
         f"loss weight given for '{name}', which is not denoised"
         for name in recipe.weights
         if name not in denoised

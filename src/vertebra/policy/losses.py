@@ -127,9 +127,7 @@ def weighted_total(terms: Mapping[str, Tensor], weights: Mapping[str, float]) ->
 
 def _copies(network: Network, name: str) -> int:
     """How many noise draws of a chunk share one pass: several where nobody else reads it."""
-    rows = network.table.sees
-    readers = [query for query, keys in rows.items() if name in keys and query != name]
-    alone = name == "action" and not readers and not network.shape.recipe.rolling
+    alone = name == "action" and network.shape.recipe.lone_action
     return network.shape.size.draws if alone else 1
 
 

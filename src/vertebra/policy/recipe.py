@@ -160,6 +160,13 @@ class Recipe:
         return tuple(name for name in self.noisy if name in wanted)
 
     @property
+    def lone_action(self) -> bool:
+        """Whether nobody reads the action, so that several noise draws of it share one pass."""
+        rows = self.table.sees
+        read = any("action" in row for query, row in rows.items() if query != "action")
+        return not read and not self.rolling
+
+    @property
     def kept_teachers(self) -> tuple[str, ...]:
         """Teachers at which later chunks look: their truth is written down once it is known."""
         rows = self.trunk.sees.values()
