@@ -16,6 +16,7 @@ from vertebra.cli.watch import Steps
 from vertebra.pilot import prepare
 from vertebra.pilot.execute import Happened
 from vertebra.pilot.jobs import Stage
+from vertebra.recipes import ALL, chosen
 from vertebra.spec.errors import MissingExtra
 
 
@@ -58,6 +59,17 @@ def test_everything_that_cannot_be_meant_is_named_at_once(capsys, tmp_path):
         assert part in message
     assert not (tmp_path / "o").exists()
     assert "exclude each other" in _refused(["pilot", "--budget", "1h", "--samples", "64"], capsys)
+
+
+def test_groups_of_recipes_stand_for_their_members():
+    assert chosen(("all",)) == ALL
+    assert [r.name for r in chosen(("pi0+blind", "all-four"))] == [
+        "pi0+blind",
+        "pi0",
+        "fast-wam",
+        "vlm-wam",
+        "features-only",
+    ]
 
 
 @pytest.mark.parametrize(

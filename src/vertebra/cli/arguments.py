@@ -31,7 +31,8 @@ class PilotCommand:
     """Where policies are evaluated: tabletop, SIMULATOR[:WORLD[:PROTOCOL]] as `vertebra env list`
     shows them, or none; auto: where the data were made, the table-top without data."""
     recipes: tuple[str, ...] = ("pi0", "fast-wam")
-    """What is compared, as listed by `vertebra recipes`."""
+    """What is compared, as listed by `vertebra recipes`; all-four: pi0, fast-wam, vlm-wam and
+    features-only; or all."""
     demos: tuple[int, ...] = ()
     """Numbers of demonstrations; 300 and 2000 on the table-top, 20 elsewhere by default."""
     seeds: int = 3

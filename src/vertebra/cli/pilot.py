@@ -13,7 +13,7 @@ from vertebra.pilot.budget import Forecast, parse_duration, words_of
 from vertebra.pilot.execute import Failure, end_with_parent, say
 from vertebra.pilot.facts import cores
 from vertebra.pilot.plan import Question
-from vertebra.recipes import by_name
+from vertebra.recipes import chosen
 from vertebra.spec.errors import MissingExtra
 from vertebra.spec.seeds import SeedTree
 from vertebra.spec.storage import read_json, write_json
@@ -113,7 +113,7 @@ def _require_sense(command: PilotCommand) -> None:
     if command.scenes is not None and command.scenes < 1:
         found.append(f"--scenes is {command.scenes}; at least 1 is needed")
     for check in (
-        lambda: [by_name(n) for n in command.recipes],
+        lambda: chosen(command.recipes),
         lambda: _budget(command),
         lambda: _world(command),
     ):
@@ -194,7 +194,7 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
     if settings is not None:
         draws, fewer = draws_of(settings, command.scenes, ready.shown_seed)
     question = Question(
-        recipes=tuple(by_name(name) for name in command.recipes),
+        recipes=chosen(command.recipes),
         counts=counts,
         seeds=command.seeds,
         twins=command.twins,

@@ -1,5 +1,7 @@
 """Every system as a short file of data. To add one: a file, a name here, a row in the tests."""
 
+from collections.abc import Sequence
+
 from vertebra.policy.recipe import BLIND_SUFFIX, Recipe
 from vertebra.recipes.action_only import ACTION_ONLY
 from vertebra.recipes.cortex2 import CORTEX2
@@ -27,6 +29,18 @@ ALL: tuple[Recipe, ...] = (
     *(FEATURES_ONLY, ACTION_ONLY),
 )
 
+GROUPS = {"all": ALL, "all-four": (PI0, FAST_WAM, VLM_WAM, FEATURES_ONLY)}
+"""Names for several recipes at once."""
+
+
+def chosen(names: Sequence[str]) -> tuple[Recipe, ...]:
+    """The recipes of these names, a group's name standing for its recipes.
+
+    Raises:
+        ValueError: Listing the known names.
+    """
+    return tuple(found for name in names for found in GROUPS.get(name) or (by_name(name),))
+
 
 def by_name(name: str) -> Recipe:
     """The recipe of that name; ``NAME+blind`` gives its trained-blind twin.
@@ -40,5 +54,6 @@ def by_name(name: str) -> Recipe:
             return recipe.blinded() if name != sighted else recipe
     known = ", ".join(recipe.name for recipe in ALL)
     raise ValueError(
-        f"No recipe is named '{name}'. Known are: {known} (each also with {BLIND_SUFFIX})."
+        f"No recipe is named '{name}'. Known are: {known} (each also with {BLIND_SUFFIX}); "
+        f"several at once: {', '.join(GROUPS)}."
     )
