@@ -146,11 +146,17 @@ def renamed(observation: ObservationSpec, camera: str) -> ObservationSpec:
 
 
 def record(
-    index: int, *, annotated: bool = True, instruction: str | None = None, split: str = ""
+    index: int,
+    *,
+    annotated: bool = True,
+    instruction: str | None = None,
+    split: str = "",
+    asked: int | None = None,
 ) -> EpisodeData:
     """A demonstration of ten steps with a little noise in its actions."""
     plane, state = Plane(), make_state("train", index)
-    task = state.tasks[index % 3]
+    place = index % 3 if asked is None else asked
+    task = state.tasks[place]
     seen = [plane.begin(state, task, 0)]
     act = demonstrate(plane)
     rng = np.random.default_rng(index)
@@ -168,5 +174,5 @@ def record(
         split=split,
         entities=COLOURS if annotated else (),
         points=np.repeat(places[None], len(actions), axis=0) if annotated else None,
-        target_entity=index % 3 if annotated else -1,
+        target_entity=place if annotated else -1,
     )

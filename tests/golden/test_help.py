@@ -35,6 +35,7 @@ COMMANDS = (
     "audit report",
     "audit checkpoint",
     "audit policy",
+    "audit grounding",
     "env",
     "env list",
     "env setup",

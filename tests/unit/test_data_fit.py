@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from vertebra.cli.entry import run as command
-from vertebra.data.fit import SAME, data_fit
+from vertebra.data.fit import data_fit
+from vertebra.data.pairs import SAME
 from vertebra.data.views import FirstViews
 from vertebra.stats.classify import cross_validated
 from vertebra.stats.trials import trials_needed

@@ -17,7 +17,7 @@ from vertebra.spec.task import Outcome as Ended
 from vertebra.study.bills import measure_bill
 from vertebra.study.design import Wish, affordable, forecast, proposals, scenario
 from vertebra.study.errors import Share, measure, measure_looks
-from vertebra.study.scenarios import bills, equal_arms, extended, unequal_arms
+from vertebra.study.scenarios import POWER_CASE, bills, equal_arms, extended, unequal_arms
 from vertebra.study.synthetic import Scenario, SyntheticPilot, Truth, judged, pilots
 from vertebra.study.tables import page
 from vertebra.verdict.compare import comparisons
@@ -185,16 +185,19 @@ def test_totals_cover_and_false_words_about_costs_are_rare() -> None:
 
 
 def test_the_page_is_made_from_measurements(monkeypatch: pytest.MonkeyPatch) -> None:
-    cases = (equal_arms()[1],)
+    cases = (equal_arms()[1], next(c for c in unequal_arms() if c.name == POWER_CASE))
     for name in ("equal_arms", "unequal_arms"):
         monkeypatch.setattr(f"vertebra.study.tables.{name}", lambda: cases)
     monkeypatch.setattr("vertebra.study.tables.extended", lambda: ())
     monkeypatch.setattr("vertebra.study.tables.bills", lambda: ())
-    text = page(5, 4)
+    text = page(5, 4, 1, 1)
     found = re.findall(r"^\| success \|(.+)$", text, flags=re.MULTILINE)
     assert len(found) == 2
     assert "of 5" in found[0]
     assert "of 4" in found[1]
+    short = text[text.index("## In short") : text.index("## No true difference")]
+    rate = found[0].split("|")[0].strip()
+    assert f"in at most {rate} of\n  5 pilots" in short and "of\n  4 pilots" in short
 
 
 def wish(**changes: object) -> Wish:

@@ -332,17 +332,38 @@ class AuditPolicyCommand:
     """Print JSON."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditGroundingCommand:
+    """Swap instructions on recorded first pictures: does the chunk move towards what is asked?
+
+    Needs counterfactual pairs (one scene recorded under two instructions; `vertebra data fit` finds
+    them) and refuses without. Nothing is executed. Exit code 1 when the right way is not shown.
+    """
+
+    checkpoint: Annotated[Path, tyro.conf.Positional]
+    """Directory of the checkpoint."""
+    data: Path
+    """LeRobot data set (v3.0 or v2.1) of the same robot."""
+    mapping: Path | None = None
+    """What its columns mean (JSON); proposed by default."""
+    scenes: int = 200
+    """Scenes to try at most; those that the policy was not trained on come first."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
 AuditCommand = Annotated[
     Annotated[AuditReportCommand, tyro.conf.subcommand("report")]
     | Annotated[AuditCheckpointCommand, tyro.conf.subcommand("checkpoint")]
-    | Annotated[AuditPolicyCommand, tyro.conf.subcommand("policy")],
+    | Annotated[AuditPolicyCommand, tyro.conf.subcommand("policy")]
+    | Annotated[AuditGroundingCommand, tyro.conf.subcommand("grounding")],
     tyro.conf.subcommand("audit"),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """Check a run's report, a checkpoint from elsewhere, or a served policy."""
+    """Check a run's report, a checkpoint from elsewhere, a served policy, or what words do."""
 
     command: AuditCommand
 

@@ -27,6 +27,7 @@ from vertebra.cli import (
 )
 from vertebra.cli.cite import cite
 from vertebra.cli.extend import extend
+from vertebra.cli.grounding import grounding
 from vertebra.cli.pilot import carry_out_job, run_pilot_command
 from vertebra.cli.recipes import recipes
 from vertebra.spec.errors import MissingExtra
@@ -60,6 +61,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.AuditReportCommand: audit.report,
     arguments.AuditCheckpointCommand: audit.checkpoint,
     arguments.AuditPolicyCommand: audit.policy,
+    arguments.AuditGroundingCommand: grounding,
     arguments_env.EnvListCommand: env.show,
     arguments_env.EnvSetupCommand: env.setup,
     arguments_env.EnvCheckCommand: env.check,

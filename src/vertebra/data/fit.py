@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vertebra.data.pairs import plain_words, scene_numbers
 from vertebra.data.views import FirstViews
 from vertebra.stats.classify import cross_validated
 from vertebra.stats.proportion import clopper_pearson
 from vertebra.stats.trials import trials_needed
 
-SAME = 0.02
-"""Root mean square difference of small first views up to which two episodes start from one scene.
-On the table-top two recordings of one scene differ by at most 0.007 (video), others by 0.14."""
 FOLLOWS, GUESSES, ALPHA, POWER = 0.8, 0.5, 0.05, 0.8
 """What the number of scenes is derived from: it must tell a policy that does what it is asked in
 80 % of them from one that guesses between two instructions, at a level of 5 %, in 80 % of cases."""
@@ -137,8 +135,8 @@ def data_fit(views: FirstViews, *, seed: int = 0) -> Fit:
         views: What every episode starts from.
         seed: Seed of the cross-validation.
     """
-    words = [" ".join(text.lower().rstrip(".!?").split()) for text in views.instructions]
-    scenes, known = _scenes(views)
+    words = [plain_words(text) for text in views.instructions]
+    scenes, known = scene_numbers(views.initial_states, views.pixels)
     said: dict[int, dict[str, int]] = defaultdict(dict)
     for scene, text in zip(scenes, words, strict=True):
         if text:
@@ -173,28 +171,6 @@ def data_fit(views: FirstViews, *, seed: int = 0) -> Fit:
         constant_actions=_constant(views, labelled),
         record=tuple(_missing(views, words, scenes, paired, missing)),
     )
-
-
-def _scenes(views: FirstViews) -> tuple[list[int], bool]:
-    """A number for the initial scene of every episode, and whether the data name the scenes."""
-    if all(views.initial_states):
-        names = list(dict.fromkeys(views.initial_states))
-        return [names.index(name) for name in views.initial_states], True
-    pixels = views.pixels.astype(np.float64)
-    scenes: list[int] = []
-    centres: list[NDArray[np.float64]] = []
-    for view in pixels:
-        # Each scene is known by its first episode, so that chains of small changes do not join.
-        far = (
-            np.sqrt(((np.array(centres) - view) ** 2).mean(axis=1)) if centres else np.array([1.0])
-        )
-        nearest = int(far.argmin())
-        if centres and far[nearest] <= SAME:
-            scenes.append(nearest)
-        else:
-            scenes.append(len(centres))
-            centres.append(view)
-    return scenes, False
 
 
 def _pairs(counts: Sequence[int]) -> int:

@@ -59,7 +59,7 @@ def first_views(dataset: Dataset, mapping: InputMapping) -> FirstViews:
     try:
         for span in dataset.episodes:
             views = pictures.first_views(span.index)
-            pixels.append(np.concatenate([_small(view) for view in views.values()]))
+            pixels.append(np.concatenate([small_view(view) for view in views.values()]))
             rest = vectors.read(span.index)
             actions.append(rest.actions[:, [dim.index for dim in mapping.action]])
             words = rest.instruction.strip() if mapping.language else ""
@@ -79,7 +79,8 @@ def first_views(dataset: Dataset, mapping: InputMapping) -> FirstViews:
     )
 
 
-def _small(view: NDArray[np.uint8]) -> NDArray[np.float32]:
+def small_view(view: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A picture uint8 [H, W, 3] as float32 [SIDE * SIDE * 3] in [0, 1]."""
     image = Image.fromarray(view).resize((SIDE, SIDE), Image.Resampling.BOX)
     return np.asarray(image.convert("RGB"), np.float32).ravel() / np.float32(255)
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vertebra.data.cache import CachedEpisode, FrameCache
+from vertebra.data.cache import CachedEpisode, FrameCache, open_cache
 from vertebra.evaluate.plan import Draw
 from vertebra.spec.action import ActionSpec
 from vertebra.spec.observation import ObservationSpec
 from vertebra.spec.seeds import SeedTree
-from vertebra.spec.storage import digest
+from vertebra.spec.storage import digest, read_json
 
 SPLIT_VERSION = 1
 VALIDATION_SHARE, HELD_OUT_SHARE = 0.1, 0.15
@@ -61,6 +62,23 @@ class Material:
             )
         order = np.random.default_rng(tree.subset(seed)).permutation(len(self.pool))
         return tuple(sorted(self.pool[place] for place in order[:count].tolist()))
+
+
+def trained_on(checkpoint: Path) -> frozenset[str] | None:
+    """Content hashes of the demonstrations that the policy of a pilot was trained on.
+
+    Returns:
+        ``None`` when that cannot be told: no job lies beside the checkpoint, or its frame cache is
+        gone or is another one.
+    """
+    path = checkpoint.parent / "job.json"
+    training = read_json(path).get("training") if path.is_file() else None
+    if training is None or not (Path(training["data"]) / "cache.json").is_file():
+        return None
+    cache = open_cache(Path(training["data"]))
+    if cache.content_hash != training["data_hash"]:
+        return None
+    return frozenset(cache.episodes[number].content_hash for number in training["episodes"])
 
 
 def divide(

@@ -132,6 +132,39 @@ def difference(
     )
 
 
+def share_of_groups(groups: Sequence[Sequence[float]], level: float = LEVEL) -> Estimate:
+    """A share of one checkpoint whose trials come in groups (pairs of a scene), the units.
+
+    The interval is the hull of t over the means of the groups and of the Clopper-Pearson interval
+    of as many trials as there are groups, cut to [0, 1].
+
+    Args:
+        groups: Values in [0, 1] of every group.
+        level: Confidence level.
+
+    Raises:
+        ValueError: When there is no group, one is empty, or a value is outside [0, 1].
+    """
+    if not groups or any(not group or min(group) < 0 or max(group) > 1 for group in groups):
+        raise ValueError(f"Found {len(groups)} groups; each needs values, all in [0, 1].")
+    means = np.array([np.mean(group) for group in groups])
+    count, value = len(means), float(means.mean())
+    low, high = exact_bounds(round(value * count), count, level)
+    half = 0.0
+    if count > 1:
+        half = t_quantile(level, count - 1) * float(means.std(ddof=1)) / math.sqrt(count)
+    return Estimate(
+        value=value,
+        low=min(low, value, max(0.0, value - half)),
+        high=max(high, value, min(1.0, value + half)),
+        level=level,
+        n=sum(len(group) for group in groups),
+        seeds=1,
+        states=count,
+        method=f"t over {count} scenes, one training: speaks of this checkpoint",
+    )
+
+
 def _spread(rollouts: Sequence[Rollout]) -> _Spread:
     values = np.array([r.value * r.weight for r in rollouts], dtype=np.float64)
     residuals = values - values.mean()

@@ -6,4 +6,5 @@ from pathlib import Path
 from vertebra.study.tables import page
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(page(null_pilots=2000, power_pilots=500), encoding="utf-8")
+    text = page(null_pilots=10_000, power_pilots=1000, looks_pilots=2000, bill_pilots=500)
+    Path(sys.argv[1]).write_text(text, encoding="utf-8")

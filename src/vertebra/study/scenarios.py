@@ -7,6 +7,8 @@ from vertebra.spec.criteria import DEMONSTRATIONS, FOLLOWING, SUCCESS, Criteria
 from vertebra.study.synthetic import Scenario, Truth
 
 ALL_THREE = (FOLLOWING, SUCCESS, DEMONSTRATIONS)
+POWER_CASE = "demonstrations, any difference counts"
+"""The case that power is quoted from: a factor of two, 5 numbers x 3 seeds x 50 rollouts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +121,16 @@ def equal_arms() -> tuple[Case, ...]:
         Case(name="success, 200 rollouts", scenario=replace(null, rollouts=200)),
         Case(name="success, seeds vary by 0.8", scenario=_with_sd(null, 0.8)),
         Case(name="success, seeds vary by 0.6 and 0.2", scenario=replace(null, arms=uneven)),
+        Case(
+            name="success, seeds vary by 0.6 and 0.2, 200 rollouts",
+            scenario=replace(null, arms=uneven, rollouts=200),
+        ),
         Case(name="success, scenes suit one arm", scenario=replace(null, suited_sd=0.7)),
         Case(name="success, near the ceiling (ties)", scenario=replace(null, arms=top)),
         Case(name="success, 10 % errors", scenario=replace(null, errors=0.1)),
         Case(name="success, 4 arms (6 pairs)", scenario=replace(null, arms=(Truth(),) * 4)),
         Case(name="success, 10 seeds", scenario=replace(null, seeds=10)),
+        Case(name="success, 10 seeds, 200 rollouts", scenario=_many(null)),
         Case(name="success, difference as large as the margin", scenario=_at_margin()),
         Case(name="all three, one seed", scenario=replace(everything, seeds=1)),
     )
@@ -142,7 +149,7 @@ def unequal_arms() -> tuple[Case, ...]:
         Case(name="success, margin", scenario=judged_by(SUCCESS)),
         Case(name="demonstrations, margin", scenario=judged_by(DEMONSTRATIONS)),
         Case(name="success, any difference", scenario=replace(plain, criteria=_any(SUCCESS))),
-        Case(name="demonstrations, any difference counts", scenario=plain),
+        Case(name=POWER_CASE, scenario=plain),
         Case(name="the same, seeds share nothing", scenario=replace(plain, sharing=0.0)),
         Case(name="the same, seeds share all", scenario=replace(plain, sharing=1.0)),
         Case(name="any difference, slope 1.2", scenario=steep),
@@ -168,6 +175,11 @@ def _any(*endpoints: str) -> Criteria:
 def _twice(slope: float) -> tuple[Truth, Truth]:
     """The second arm lags by a factor of two in demonstrations."""
     return Truth(logit=1.0), Truth(logit=1.0 - slope * math.log(2))
+
+
+def _many(scenario: Scenario) -> Scenario:
+    """So many seeds and rollouts that no floor makes the rule careful: it errs as often as said."""
+    return replace(scenario, seeds=10, rollouts=200)
 
 
 def _with_sd(scenario: Scenario, seed_sd: float) -> Scenario:
