@@ -53,7 +53,13 @@ def calibrate(spec: TrainSpec, seconds: float) -> dict[str, Any]:
     }
 
 
-def train(spec: TrainSpec, directory: Path, on_progress: Callable[[Progress], None]) -> Trained:
+def train(
+    spec: TrainSpec,
+    directory: Path,
+    on_progress: Callable[[Progress], None],
+    *,
+    start: Path | None = None,
+) -> Trained:
     """Walk through the steps; saves and resumes like the real one."""
     crash = os.environ.get(CRASH, "")
     if crash.startswith("always:") and crash.removeprefix("always:") in str(directory):
@@ -61,7 +67,8 @@ def train(spec: TrainSpec, directory: Path, on_progress: Callable[[Progress], No
     if crash and Path(crash).exists():
         Path(crash).unlink()
         os._exit(9)
-    identity, done = digest(train_spec_to_plain(spec)), directory / "trained.json"
+    begun = "" if start is None else str(read_json(start / "policy.json")["identity"])
+    identity, done = digest([train_spec_to_plain(spec), begun]), directory / "trained.json"
     if not done.exists():
         resume = directory / "resume" / "state.json"
         state = read_json(resume) if resume.exists() else {"step": 0, "value": 0, "curve": []}

@@ -31,6 +31,7 @@ COMMANDS = (
     "profile",
     "realtime",
     "robustness",
+    "adapt",
     "audit",
     "audit report",
     "audit checkpoint",

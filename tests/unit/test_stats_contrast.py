@@ -4,10 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 import statsmodels.stats.api as sms
 
 from vertebra.stats.contrast import Contrast, contrast, needed
-from vertebra.stats.crossed import Rollout
+from vertebra.stats.crossed import Rollout, group_variance
 
 T4 = 2.7764451051977987
 
@@ -131,3 +132,37 @@ def test_seeds_needed_shrink_with_the_difference_and_grow_with_the_questions() -
     settled = needed(same, 0.05, 0.05)
     assert settled is None or settled[0] > 10  # equivalence within 5 points is expensive
     assert large.half() / large.error == pytest.approx(T4)
+
+
+def test_a_mixed_model_gives_the_same_difference_and_error() -> None:
+    """Trainings as random intercepts, fitted by statsmodels: one estimand, the same numbers."""
+    rng = np.random.default_rng(3)
+    rows: list[tuple[float, int, int]] = []
+    sides: list[list[Rollout]] = []
+    for arm in range(2):
+        levels = 0.6 - 0.2 * arm + rng.normal(0, 0.3, 5)
+        values = levels[:, None] + rng.normal(0, 0.4, (5, 60))
+        sides.append(
+            [
+                Rollout(value=float(values[s, c]), seed=s, state=c)
+                for s in range(5)
+                for c in range(60)
+            ]
+        )
+        rows += [(float(v), arm, 5 * arm + s) for s in range(5) for v in values[s]]
+    found = between(*sides)
+    value, arm, training = (np.array(column) for column in zip(*rows, strict=True))
+    model = sm.MixedLM(value, sm.add_constant(arm.astype(float)), groups=training)
+    theirs = model.fit(reml=True)
+    assert found.value == pytest.approx(-theirs.params[1], abs=1e-6)
+    assert np.sqrt(found.seed_variance) == pytest.approx(theirs.bse[1], rel=1e-3)
+
+
+def test_the_part_of_the_scenes_is_the_clustered_variance() -> None:
+    rng = np.random.default_rng(4)
+    states = np.tile(np.arange(20), 3)
+    values = rng.normal(0, 1, 60) + np.repeat(rng.normal(0, 1, 20)[None], 3, axis=0).ravel()
+    groups, variance = group_variance(values - values.mean(), states.tolist())
+    theirs = sm.OLS(values, np.ones(60)).fit(cov_type="cluster", cov_kwds={"groups": states})
+    assert groups == 20
+    assert np.sqrt(variance) == pytest.approx(float(theirs.bse[0]), rel=1e-9)

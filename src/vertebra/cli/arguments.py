@@ -6,7 +6,12 @@ from typing import Annotated, Literal
 
 import tyro
 
-from vertebra.cli.arguments_again import ProfileCommand, RealtimeCommand, RobustnessCommand
+from vertebra.cli.arguments_again import (
+    AdaptCommand,
+    ProfileCommand,
+    RealtimeCommand,
+    RobustnessCommand,
+)
 from vertebra.cli.arguments_env import Env
 from vertebra.cli.arguments_plan import Plan
 from vertebra.cli.arguments_robot import Arena, Client, ServeCommand
@@ -382,6 +387,7 @@ Command = (
     | Annotated[ProfileCommand, tyro.conf.subcommand("profile")]
     | Annotated[RealtimeCommand, tyro.conf.subcommand("realtime")]
     | Annotated[RobustnessCommand, tyro.conf.subcommand("robustness")]
+    | Annotated[AdaptCommand, tyro.conf.subcommand("adapt")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
     | Annotated[Env, tyro.conf.subcommand("env")]
     | Annotated[ServeCommand, tyro.conf.subcommand("serve")]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -65,5 +65,33 @@ class RobustnessCommand:
     """Which factors; all by default."""
     scenes: int | None = None
     """Scenes of the plan to run; all by default."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptCommand:
+    """Teach a pilot's policies a skill that they were never shown, and see what they forget.
+
+    Every finished training at the largest number of demonstrations goes on from its own weights,
+    with the same budget and seeds for all. On the table-top only.
+    """
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Directory of the pilot."""
+    skill: Literal["put", "push", "lift", "stack", "chain"]
+    """The new skill; refused when it was in the training data."""
+    demos: tuple[int, ...] = (25, 100)
+    """Numbers of demonstrations of it."""
+    replay: float = 0.0
+    """Old demonstrations, of the same training, that are mixed in for each new one."""
+    samples: int = 6_400
+    """Training windows of every arm."""
+    learning_rate: float = 1e-3
+    """Peak learning rate, half of that of the first training."""
+    scenes: int = 20
+    """Scenes of the new skill, and scenes of the plan, that are evaluated."""
+    workers: int | None = None
+    """Processes that make demonstrations; one a core by default."""
     json: Flag[bool] = False
     """Print JSON."""

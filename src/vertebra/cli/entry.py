@@ -25,6 +25,7 @@ from vertebra.cli import (
     reading,
     serve,
 )
+from vertebra.cli.adapt import adapt
 from vertebra.cli.cite import cite
 from vertebra.cli.extend import extend
 from vertebra.cli.grounding import grounding
@@ -58,6 +59,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments_again.ProfileCommand: again.profile,
     arguments_again.RealtimeCommand: again.realtime,
     arguments_again.RobustnessCommand: again.robustness,
+    arguments_again.AdaptCommand: adapt,
     arguments.AuditReportCommand: audit.report,
     arguments.AuditCheckpointCommand: audit.checkpoint,
     arguments.AuditPolicyCommand: audit.policy,

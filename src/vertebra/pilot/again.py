@@ -1,10 +1,11 @@
-"""Finished trainings evaluated again, under other conditions than the plan's. Nothing is trained.
+"""Finished trainings evaluated again, under other conditions than the plan's, or after a lesson.
 
 Written into the directory of the pilot, beside and never over what the plan asked for::
 
     OUT/again/<kind>/<label>/setting.json          what was changed, in words and numbers
     OUT/again/<kind>/<label>/<job>/job.json        which training, and which episodes
     OUT/again/<kind>/<label>/<job>/records.jsonl   its episodes
+    OUT/again/adapt/<label>/<job>/checkpoint/      what it became (``pilot/adapt.py``)
     OUT/again/<kind>/<label>/<job>/result.json     written last: without it, it is done again
 """
 
@@ -28,7 +29,7 @@ from vertebra.spec.seeds import SeedTree
 from vertebra.spec.storage import digest, read_json, to_plain, write_json, write_jsonl
 
 AGAIN_VERSION = 1
-KINDS = ("realtime", "robustness")
+KINDS = ("realtime", "robustness", "adapt")
 Evaluate = Callable[
     [PolicyActor, Any, Sequence[EpisodePlan], Identity],
     tuple[list[EpisodeRecord], Mapping[str, Any]],

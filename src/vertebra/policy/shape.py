@@ -32,7 +32,8 @@ class Shape:
         size: The size.
         needs: Cameras (the first one gets fine tokens) and state.
         makes: Action vector.
-        vocabulary: Words known from the training instructions, sorted.
+        vocabulary: Words known from the training instructions, sorted; those of a later training
+            come after the earlier ones.
         pointing: Whether a pointing head is trained (privileged targets).
 
     Raises:

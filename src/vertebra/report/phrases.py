@@ -143,6 +143,11 @@ def ratio_range(estimate: Estimate) -> str:
     return f"{low} and more" if estimate.high is None else f"{low}{TO}{estimate.high:.2g}"
 
 
+def times(estimate: Estimate) -> str:
+    """A ratio with its interval: ``2.1 (1.2 – 3.6)``."""
+    return f"{estimate.value:.2g} ({ratio_range(estimate)})"
+
+
 def scientific(value: float) -> str:
     """A large number: ``2.1 × 10¹⁴``."""
     if value == 0:

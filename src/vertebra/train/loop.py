@@ -13,12 +13,18 @@ import torch
 from torch import Tensor
 
 from vertebra.policy.acting import TrainedPolicy
-from vertebra.policy.checkpoint import read_tensors, save_policy, tensor_bytes
+from vertebra.policy.checkpoint import (
+    MANIFEST,
+    load_policy,
+    read_tensors,
+    save_policy,
+    tensor_bytes,
+)
 from vertebra.policy.network import Network
 from vertebra.spec.storage import digest, read_json, to_plain, write_bytes, write_json
 from vertebra.train.flops import count_flops
 from vertebra.train.optim import Optimiser
-from vertebra.train.prepare import Prepared, prepare
+from vertebra.train.prepare import Prepared, going_on, prepare
 from vertebra.train.spec import TrainSpec, train_spec_to_plain
 
 VALIDATION_BATCHES = 4
@@ -82,6 +88,8 @@ def train(
     spec: TrainSpec,
     directory: Path,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    *,
+    start: Path | None = None,
 ) -> TrainResult:
     """Train a policy, or finish a training that was interrupted, or do nothing when it is done.
 
@@ -89,17 +97,20 @@ def train(
         spec: What, on what, how much, with which seeds.
         directory: Gets ``training.jsonl``, ``checkpoint/`` (the policy), ``trained.json``.
         on_progress: Called after every tenth step.
+        start: Checkpoint to go on from, with its normalisers; untrained weights when left out.
 
     Raises:
         ValueError: When the directory holds another training.
     """
     identity = digest(train_spec_to_plain(spec))
+    if start is not None:
+        identity = digest([identity, read_json(start / MANIFEST)["sha256"]])
     done = directory / "trained.json"
     if done.exists():
         plain = read_json(done)
         _require_same(identity, plain["identity"], directory)
         return train_result_from_plain(plain["result"])
-    prepared = prepare(spec)
+    prepared = prepare(spec) if start is None else going_on(prepare(spec), load_policy(start))
     run = _Run(prepared, directory / "resume", identity)
     while run.step < spec.steps:
         run.advance()

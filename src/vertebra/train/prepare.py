@@ -1,7 +1,7 @@
 """From a training spec to everything a step needs: data, normalisers, an untrained policy."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +136,43 @@ def prepare(spec: TrainSpec) -> Prepared:
         windows=Windows(cache, episodes=spec.episodes, **parts),
         validation=Windows(cache, episodes=spec.validation_episodes, **parts),
     )
+
+
+def going_on(fresh: Prepared, before: TrainedPolicy) -> Prepared:
+    """A training that starts from the weights and normalisers of a policy.
+
+    Words that are new to it get rows of their own, initialised as in ``fresh``; everything else is
+    taken over.
+
+    Raises:
+        ValueError: When the policy is of another recipe, size or robot.
+    """
+    old, new = before.network.shape, fresh.policy.network.shape
+    known = old.vocabulary
+    words = (*known, *(word for word in new.vocabulary if word not in known))
+    shape = replace(new, vocabulary=words)
+    if replace(old, vocabulary=words) != shape:
+        raise ValueError(
+            f"The policy to go on from is {old.recipe.name} at size {old.size.name}; asked for is "
+            f"{new.recipe.name} at size {new.size.name}, or cameras, state, actions or pointing "
+            "differ. Go on with the same."
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(fresh.spec.seeds["initialisation"])
+        network = Network(shape)
+    tensors = network.state_dict()
+    for name, value in before.network.state_dict().items():
+        if value.shape == tensors[name].shape:
+            tensors[name].copy_(value)
+        else:  # rows of words
+            tensors[name][: len(value)] = value
+    network.load_state_dict(tensors)
+    policy = TrainedPolicy(
+        network=network,
+        state_normaliser=before.state_normaliser,
+        action_normaliser=before.action_normaliser,
+    )
+    return replace(fresh, policy=policy)
 
 
 def vocabulary(cache: FrameCache, episodes: Sequence[int]) -> tuple[str, ...]:

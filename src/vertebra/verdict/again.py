@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from vertebra.spec.record import EpisodeRecord
 from vertebra.stats.crossed import difference, rate
 from vertebra.stats.quantile import quantile
+from vertebra.verdict.adapt import ADAPT
 from vertebra.verdict.again_read import Again, AgainJob, Waiting
 from vertebra.verdict.measure import pairs, rollouts, succeeded
 
@@ -13,11 +14,13 @@ def again(jobs: Sequence[AgainJob], planned: Sequence[EpisodeRecord]) -> tuple[A
     """Compare every arm under every other condition with itself as planned.
 
     Args:
-        jobs: What was evaluated again.
+        jobs: What was evaluated again; lessons are left to :mod:`vertebra.verdict.adapt`.
         planned: Episodes of the same arms as the plan had them.
     """
     groups: dict[tuple[str, str, str, int], list[AgainJob]] = {}
     for job in jobs:
+        if job.kind == ADAPT:
+            continue
         groups.setdefault((job.kind, job.label, job.arm, job.demonstrations), []).append(job)
     found = [_one(group, planned) for group in groups.values()]
     return tuple(one for one in found if one is not None)

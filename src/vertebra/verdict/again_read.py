@@ -9,13 +9,16 @@ from vertebra.spec.record import EpisodeRecord, record_from_plain
 from vertebra.spec.storage import read_json, read_jsonl
 from vertebra.stats.interval import Estimate
 
+FORGETS, KEEPS, CANNOT_TELL = "forgets", "keeps", "cannot tell"
+"""What a lesson did to old skills."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AgainJob:
     """One training evaluated again.
 
     Attributes:
-        kind: ``realtime`` or ``robustness``.
+        kind: ``realtime``, ``robustness`` or ``adapt``.
         label: Short name of what was changed.
         words: The same for people.
         facts: The same in numbers.
@@ -83,6 +86,71 @@ class Again:
     success: Estimate
     difference: Estimate | None
     waiting: Waiting | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """An arm after so many demonstrations of a new skill.
+
+    Attributes:
+        demonstrations: Of the new skill; 0 is the policy as it was.
+        new: Success in the new skill, errors in the denominator.
+        old: Success in the old skills; ``None`` where they were not evaluated again.
+        old_before: The same episodes before the lesson.
+        forgotten: Paired: after minus before; below 0 something is lost.
+    """
+
+    demonstrations: int
+    new: Estimate | None
+    old: Estimate | None
+    old_before: Estimate | None
+    forgotten: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """One arm that was taught a new skill.
+
+    Attributes:
+        arm: Arm.
+        skill: The new skill.
+        replay: Old demonstrations that were replayed for each new one.
+        target: Success rate asked for.
+        lessons: One a number of demonstrations, ascending.
+        burden: Demonstrations to the target in words: a number, ``> N``, ``< N`` or why not.
+        memory: ``forgets`` (loses more than the smallest difference that matters, shown),
+            ``keeps`` (loses less, shown) or ``cannot tell``, at the largest number.
+    """
+
+    arm: str
+    skill: str
+    replay: float
+    target: float
+    lessons: tuple[Lesson, ...]
+    burden: str
+    memory: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LessonRatio:
+    """Two arms that were taught the same.
+
+    Attributes:
+        skill: The new skill.
+        replay: Old demonstrations that were replayed for each new one.
+        first: Arm.
+        second: Arm.
+        ratio: Demonstrations of the second / of the first to the target; ``None`` when there is
+            none.
+        missing: Why not.
+    """
+
+    skill: str
+    replay: float
+    first: str
+    second: str
+    ratio: Estimate | None
+    missing: str
 
 
 def read_again(directory: Path, plan: str) -> tuple[AgainJob, ...]:

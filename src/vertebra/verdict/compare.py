@@ -198,10 +198,11 @@ def _of_demonstrations(run: Run, first: str, second: str) -> Shown:
     cells = [cells_of(run, arm) for arm in (first, second)]
     evidence, why = evidence_of_demonstrations((first, second), cells, run.plan.criteria)
     found = evidence.found
-    return evidence, _as_ratio(found) if isinstance(found, DemoRatio) else None, why
+    return evidence, as_ratio(found) if isinstance(found, DemoRatio) else None, why
 
 
-def _as_ratio(found: DemoRatio) -> Estimate:
+def as_ratio(found: DemoRatio) -> Estimate:
+    """A ratio of demonstrations with its interval, open ends ``None``."""
     low, high = found.interval()
     return Estimate(
         value=math.exp(found.value),

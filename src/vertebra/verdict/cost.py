@@ -76,13 +76,13 @@ def price(run: Run, arm: str) -> Price:
         words = "the curve is not determined (too few trainings, or no success)"
         return replace(nothing, words=f"cannot tell: {words}")
     found = replace(
-        nothing, ceiling=curve.ceiling, words=f"{_read(curve, target)}{_remarks(curve)}"
+        nothing, ceiling=curve.ceiling, words=f"{read_curve(curve, target)}{_remarks(curve)}"
     )
     crossing = curve.crossing(target)
     return replace(found, crossing=crossing)
 
 
-def _read(curve: Curve, target: float) -> str:
+def read_curve(curve: Curve, target: float) -> str:
     """Demonstrations to the target, for people."""
     fewest, most = curve.fits.fewest, curve.fits.most
     crossing = curve.crossing(target)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from vertebra.stats.crossed import rate
 from vertebra.verdict.about import about_looks
+from vertebra.verdict.adapt import adaptations, lesson_ratios
 from vertebra.verdict.again import again
 from vertebra.verdict.answers import answered
 from vertebra.verdict.cheapest import purchases
@@ -37,6 +38,7 @@ def summarise(run: Run) -> Summary:
         for arm in run.plan.arms
         for count in sorted({s.demonstrations for s in run.plan.slots if s.arm == arm.name})
     ]
+    planned = [record for job in run.jobs for record in job.records]
     finished = [(arm, count, jobs) for arm, count, jobs in groups if jobs]
     found = tuple(_point(run, arm, count, jobs, skills) for arm, count, jobs in finished)
     compared = comparisons(run)
@@ -86,7 +88,9 @@ def summarise(run: Run) -> Summary:
         effects=effects(run),
         language=languages(run),
         timed_on=run.timed_on,
-        again=again(run.again, [record for job in run.jobs for record in job.records]),
+        again=again(run.again, planned),
+        adaptations=adaptations(run.again, planned, run.plan.criteria),
+        lesson_ratios=lesson_ratios(run.again, run.plan.criteria),
     )
 
 

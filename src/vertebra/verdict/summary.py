@@ -12,7 +12,7 @@ from vertebra.spec.criteria import Criteria
 from vertebra.spec.storage import to_plain
 from vertebra.stats.interval import Estimate
 from vertebra.stats.scaling import Crossing
-from vertebra.verdict.again_read import Again
+from vertebra.verdict.again_read import Adaptation, Again, LessonRatio
 from vertebra.verdict.hearing import Language
 from vertebra.verdict.purchase import Purchase
 
@@ -417,6 +417,8 @@ class Summary:
         effects: What parts of the recipes do.
         language: What words do, one an arm and number of demonstrations with swapped rollouts.
         again: The same policies under other conditions, beside themselves as planned.
+        adaptations: What policies learnt of a new skill, and forgot.
+        lesson_ratios: How many times as many demonstrations of it one arm needs as another.
         timed_on: Machine that latency was measured on.
     """
 
@@ -446,6 +448,8 @@ class Summary:
     effects: tuple[Effect, ...]
     language: tuple[Language, ...]
     again: tuple[Again, ...]
+    adaptations: tuple[Adaptation, ...]
+    lesson_ratios: tuple[LessonRatio, ...]
     timed_on: str
 
     def to_plain(self) -> dict[str, Any]:
