@@ -53,7 +53,7 @@ class Startled(Seeker):
         return session, replace(act, chunk=act.chunk + side.astype(np.float32))
 
 
-def found_in(policy, episodes=None, trained=frozenset(), **more):
+def found_in(policy, episodes=None, trained: frozenset[str] | None = frozenset(), **more):
     starts = starts_of(pairs() if episodes is None else episodes, trained)
     return contrast_offline(policy, starts, seed=3, **more)
 
@@ -63,7 +63,7 @@ def test_a_hearing_policy_goes_where_the_other_demonstration_went():
     (new,) = found.directions
     assert found.word == RIGHT_WAY and found.judged_on == new.of == "new"
     assert (new.scenes, new.swaps, new.towards.value, new.away) == (24, 48, 1.0, 0.0)
-    assert new.towards.low > 0.85 and new.nearer.value == 1.0
+    assert new.towards.low is not None and new.towards.low > 0.85 and new.nearer.value == 1.0
     assert 0.8 < new.reach < 1.4
 
 

@@ -31,11 +31,11 @@ def test_two_checkpoints_on_shared_scenarios(row) -> None:
     both, first, second, neither = row["table"]
     assert mcnemar_exact(first, second) == pytest.approx(row["mcnemar_p"], abs=1e-9)
     outcomes = [(1, 1)] * both + [(1, 0)] * first + [(0, 1)] * second + [(0, 0)] * neither
-    sides = [
+    one, other = (
         [Rollout(value=float(pair[side]), seed=0, state=i) for i, pair in enumerate(outcomes)]
         for side in (0, 1)
-    ]
-    found = difference(*sides)
+    )
+    found = difference(one, other)
     assert found is not None and found.low is not None and found.high is not None
     assert found.value == pytest.approx(row["difference"], abs=1e-12)
     assert [found.low, found.high] == pytest.approx(row["tango"], abs=0.02)
