@@ -298,6 +298,7 @@ def test_policies_of_the_table_top_are_taught_to_lift(tmp_path, capsys):
     assert "pi0, lift, 0.5 old demonstrations for each new one" in said
     assert "old skills" in said and "after     8 demonstrations" in said
     assert command(lesson) == 0  # nothing is done twice
+    write_report(out)
     assert audit_run(out).findings == ()
     assert command(["adapt", str(out), "--skill", "push"]) == 2
     assert "'push' is no new skill" in capsys.readouterr().err
