@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help pilot test slow study fix golden clean
+.PHONY: help pilot curves test slow study fix golden clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -14,6 +14,7 @@ ARGS ?=
 
 help:
 	@echo 'make pilot    make demonstrations, train, evaluate; prints the path of report.html last'
+	@echo 'make curves   success over demonstrations with prior, scratch and shuffled backbones; hours'
 	@echo 'make test     format, lint, types, layers, fast tests'
 	@echo 'make slow     tests that train'
 	@echo 'make study    how often the verdict is wrong, on synthetic pilots; writes docs/study.md'
@@ -48,6 +49,13 @@ test: $(VENV)/.dev
 
 slow: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -n 2 $(ARGS)
+
+# Hours on two cores; every pilot resumes. Figures go to docs/experiments/priors.md.
+curves: $(VENV)/.pilot
+	for start in prior scratch shuffled; do \
+		$(BIN)/vertebra pilot --recipes all-four --backbone $$start --demos 50 200 800 2000 \
+			--out runs/curves-$$start $(ARGS); \
+	done
 
 study: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m vertebra.study docs/study.md

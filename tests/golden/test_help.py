@@ -19,6 +19,7 @@ COMMANDS = (
     "data check",
     "data show",
     "data fit",
+    "pretrain",
     "plan",
     "plan pilot",
     "plan change",

@@ -16,7 +16,8 @@ from vertebra.data.cache import FrameCache
 from vertebra.policy.recipe import Recipe
 from vertebra.policy.saved import recipe_to_plain
 from vertebra.train import loop
-from vertebra.train.loop import Progress, train
+from vertebra.train.loop import train
+from vertebra.train.run import Progress
 
 TOLERANCE = 5e-4
 LOSSES = Path(__file__).parent / "losses"

@@ -218,6 +218,21 @@ def test_the_hash_ignores_what_was_measured_and_nothing_that_decides_results():
     assert len({plan.hash, *(other.hash for other in changed)}) == 9
 
 
+def test_a_plan_locks_what_backbones_start_from(cache):
+    scratch, prior = _plan(), _plan(backbone="prior", priors={"vlm-tiny": "a", "video-tiny": "b"})
+    assert "backbone" not in scratch.to_plain() and prior.hash != scratch.hash
+    assert plan_from_plain(json.loads(json.dumps(prior.to_plain()))).hash == prior.hash
+    other = _plan(backbone="prior", priors={"vlm-tiny": "a", "video-tiny": "c"})
+    assert other.hash != prior.hash
+    starts = {job.arm: dict(job.training.priors) for job in jobs_of(prior, _material(cache))}
+    assert starts["pi0"] == starts["pi0+blind"] == {"vlm-tiny": "a"}
+    assert starts["fast-wam"] == {"video-tiny": "b"}
+    assert not any(job.training.priors for job in jobs_of(scratch, _material(cache)))
+    assert "backbone: locked is prior, asked is scratch" in " ".join(
+        differences(prior.question, scratch.question)
+    )
+
+
 def test_another_question_names_its_differences():
     other = replace(QUESTION, seeds=2, recipes=RECIPES[:1])
     found = differences(QUESTION, other)

@@ -32,9 +32,10 @@ from vertebra.spec.streams import POINT
 from vertebra.train import imagine, loop
 from vertebra.train import prepare as prepare_module
 from vertebra.train.calibrate import calibrate
-from vertebra.train.loop import Progress, TrainResult, still_improving, train
+from vertebra.train.loop import TrainResult, train
 from vertebra.train.optim import Optimiser
 from vertebra.train.prepare import prepare, vocabulary, wanted_points
+from vertebra.train.run import Progress, Run, still_improving
 from vertebra.train.spec import TrainSpec, train_spec_from_plain, train_spec_to_plain
 
 
@@ -93,7 +94,7 @@ def test_weights_that_lie_channels_last_still_do_after_a_restart(
     spec = training(PI0, cache, checkpoint_every=4)
     with pytest.raises(Killed):
         train(spec, tmp_path, kill_at(10))
-    run = loop._Run(prepare(spec), tmp_path / "resume", digest(train_spec_to_plain(spec)))
+    run = loop.run_of(prepare(spec), tmp_path, digest(train_spec_to_plain(spec)))
     assert run.step == 8
     weight = run.network.get_parameter("senses.eyes.image.front.mix.weight")
     assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
@@ -161,14 +162,14 @@ def test_the_checkpoint_with_the_lowest_validation_loss_acts(
             return real(network, *rest)
         return {"action": torch.full((4,), value[0])}
 
-    validate = loop._Run.validate
+    validate = Run.validate
 
     def numbered(run: Any) -> None:
         value[0] = next(given)
         validate(run)
 
     monkeypatch.setattr(prepare_module, "losses", scripted)
-    monkeypatch.setattr(loop._Run, "validate", numbered)
+    monkeypatch.setattr(Run, "validate", numbered)
     chosen = train(training(PI0, cache), tmp_path / "scripted")
     assert chosen.validation == ((5, 3.0), (10, 1.0), (12, 2.0)) and chosen.best_step == 10
     weights = load_file(tmp_path / "scripted" / "checkpoint" / "weights.safetensors")

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+STARTS = ("prior", "scratch", "shuffled")
+"""What a backbone may start from: shipped weights, none, or ones trained on shuffled pairs."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class VLM:

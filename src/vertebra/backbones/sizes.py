@@ -1,6 +1,11 @@
 """One dial: how large everything is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+GROUP = 2
+"""Frames in a group of the autoencoder; one group ends at each of ``Size.future_steps``."""
+CODE_GRID, CODE_CHANNELS = 4, 32
+"""Rows and columns of codes of a group, and numbers in a code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -8,7 +13,8 @@ class Size:
     """Widths and counts of a policy.
 
     Attributes:
-        name: ``tiny`` (tests), ``mini`` (the shipped default) or ``paper``.
+        name: ``tiny`` (tests), ``mini`` (the shipped default) or ``mini-x4`` (about four times its
+            backbone's parameters).
         depth: Layers, the same for all experts.
         heads: Attention heads.
         head_width: Width of a head.
@@ -25,6 +31,7 @@ class Size:
         future_px: Side of an imagined frame in pixels.
         future_patch: Side of a patch of it.
         future_steps: How many control steps ahead the imagined frames lie.
+        code_width: Channels of the first layer of the autoencoder.
         horizon: Actions in a chunk.
         execute: Actions executed before the next chunk.
         action_steps: Euler steps of the action that replace the recipe's at this size, or ``None``.
@@ -54,6 +61,7 @@ class Size:
     future_px: int = 32
     future_patch: int = 8
     future_steps: tuple[int, ...] = (4, 8)
+    code_width: int = 36
     horizon: int = 8
     execute: int = 2
     action_steps: int | None = None
@@ -62,6 +70,13 @@ class Size:
     window: int = 2
     registers: int = 4
     candidates: int | None = None
+
+    @property
+    def future_frames(self) -> tuple[int, ...]:
+        """How many control steps ahead the frames of the autoencoder's groups lie."""
+        last = self.future_steps[-1]
+        apart = last // (GROUP * len(self.future_steps))
+        return tuple(range(apart, last + 1, apart))
 
 
 TINY = Size(
@@ -76,6 +91,7 @@ TINY = Size(
     action_hidden=64,
     action_hidden_context=48,
     channels=8,
+    code_width=8,
     action_steps=1,
     draws=2,
 )
@@ -95,7 +111,21 @@ MINI = Size(
     action_steps=1,
 )
 
-SIZES: tuple[Size, ...] = (TINY, MINI)
+MINI_X4 = replace(
+    MINI,
+    name="mini-x4",
+    heads=2 * MINI.heads,
+    trunk=2 * MINI.trunk,
+    vlm_hidden=2 * MINI.vlm_hidden,
+    video_hidden=2 * MINI.video_hidden,
+    action=2 * MINI.action,
+    action_hidden=2 * MINI.action_hidden,
+    action_hidden_context=2 * MINI.action_hidden_context,
+    channels=2 * MINI.channels,
+    code_width=2 * MINI.code_width,
+)
+
+SIZES: tuple[Size, ...] = (TINY, MINI, MINI_X4)
 
 
 def size_by_name(name: str) -> Size:

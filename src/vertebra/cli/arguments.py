@@ -14,6 +14,7 @@ from vertebra.cli.arguments_again import (
 )
 from vertebra.cli.arguments_env import Env
 from vertebra.cli.arguments_plan import Plan
+from vertebra.cli.arguments_pretrain import PretrainCommand
 from vertebra.cli.arguments_robot import Arena, Client, ServeCommand
 from vertebra.spec.criteria import Criteria
 
@@ -38,6 +39,9 @@ class PilotCommand:
     recipes: tuple[str, ...] = ("pi0", "fast-wam")
     """What is compared, as listed by `vertebra recipes`; all-four: pi0, fast-wam, vlm-wam and
     features-only; or all."""
+    backbone: Literal["auto", "prior", "scratch", "shuffled"] = "auto"
+    """What backbones start from: shipped priors, nothing, or priors of the same size that were
+    trained on shuffled pairs; auto: priors, on the table-top, if they are shipped for all arms."""
     demos: tuple[int, ...] = ()
     """Numbers of demonstrations; 300 and 2000 on the table-top, 20 elsewhere by default."""
     seeds: int = 3
@@ -48,7 +52,7 @@ class PilotCommand:
     """Training windows of every arm; 32000 when no budget is given."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """Numbers in training; auto: the faster on this machine."""
-    size: Literal["tiny", "mini", "paper"] = "mini"
+    size: Literal["tiny", "mini", "mini-x4"] = "mini"
     """How large the networks are."""
     scenes: int | None = None
     """New layouts that each policy is evaluated in, under three instructions each; 50 on the
@@ -378,6 +382,7 @@ Command = (
     | Annotated[ExtendCommand, tyro.conf.subcommand("extend")]
     | Annotated[Plan, tyro.conf.subcommand("plan")]
     | Annotated[JobCommand, tyro.conf.subcommand("job")]
+    | Annotated[PretrainCommand, tyro.conf.subcommand("pretrain")]
     | Annotated[Data, tyro.conf.subcommand("data")]
     | Annotated[Recipes, tyro.conf.subcommand("recipes")]
     | Annotated[CiteCommand, tyro.conf.subcommand("cite")]

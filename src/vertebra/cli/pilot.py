@@ -12,7 +12,8 @@ from vertebra.cli.watch import Steps
 from vertebra.pilot.budget import Forecast, parse_duration, words_of
 from vertebra.pilot.execute import Failure, end_with_parent, say
 from vertebra.pilot.facts import cores
-from vertebra.pilot.plan import Question
+from vertebra.pilot.plan import Question, priors_of_arms
+from vertebra.policy.recipe import Recipe
 from vertebra.recipes import chosen
 from vertebra.spec.errors import MissingExtra
 from vertebra.spec.seeds import SeedTree
@@ -174,6 +175,7 @@ def _material(command: PilotCommand, steps: Steps) -> "Ready":
 def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
     from vertebra.pilot.prepare import default_demonstrations, draws_of
     from vertebra.pilot.run import Setting
+    from vertebra.pilot.worlds import TabletopSettings
 
     material, settings = ready.material, ready.settings
     counts = command.demos
@@ -190,11 +192,13 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
             f"--privileged points needs pointing targets, {material.source} has none: give data "
             "that have them, or --privileged none."
         )
+    recipes = chosen(command.recipes)
+    start = _start(command, recipes, on_tabletop=isinstance(settings, TabletopSettings))
     draws, fewer = ((), ())
     if settings is not None:
         draws, fewer = draws_of(settings, command.scenes, ready.shown_seed)
     question = Question(
-        recipes=chosen(command.recipes),
+        recipes=recipes,
         counts=counts,
         seeds=command.seeds,
         twins=command.twins,
@@ -208,6 +212,8 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
         fewer_draws=fewer,
         seed=ROOT_SEED,
         criteria=command.criteria,
+        backbone=start,
+        priors=priors_of_arms(recipes, command.size, start),
     )
     return Setting(
         question=question,
@@ -215,6 +221,19 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
         cache=ready.cache,
         workers=command.workers or cores(),
     )
+
+
+def _start(command: PilotCommand, recipes: tuple[Recipe, ...], *, on_tabletop: bool) -> str:
+    """What backbones start from; auto: on the table-top from priors, if all of them are shipped."""
+    if command.backbone != "auto":
+        return command.backbone
+    if not on_tabletop:
+        return "scratch"
+    try:
+        priors_of_arms(recipes, command.size, "prior")
+    except ValueError:
+        return "scratch"
+    return "prior"
 
 
 def _say_notes(command: PilotCommand, ready: "Ready", steps: Steps) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from vertebra.backbones.shipped import AUTOENCODER, prior_names, priors_of
 from vertebra.backbones.sizes import size_by_name
 from vertebra.evaluate.plan import Draw, draw_from_plain
 from vertebra.pilot.extension import Extension
@@ -17,6 +18,7 @@ from vertebra.pilot.material import Material
 from vertebra.pilot.worlds import lanes_of
 from vertebra.policy.recipe import Recipe
 from vertebra.policy.saved import recipe_from_plain, recipe_to_plain
+from vertebra.policy.shape import codable
 from vertebra.spec.criteria import Criteria, criteria_changes, criteria_from_plain
 from vertebra.spec.seeds import SeedTree
 from vertebra.spec.storage import digest, to_plain
@@ -34,7 +36,7 @@ class Question:
         counts: Numbers of demonstrations.
         seeds: How many training seeds.
         twins: Where blind twins are trained: ``largest``, ``all`` or ``none``.
-        size: ``tiny``, ``mini`` or ``paper``.
+        size: Name of a size.
         privileged: ``points`` or ``none``.
         budget_s: Wall-clock seconds for the whole grid.
         samples: Training windows of every arm when they are given instead of a budget.
@@ -47,6 +49,8 @@ class Question:
         criteria: What the verdict is judged by.
         full_from: Number of demonstrations from which on all scenes are evaluated and twins are
             trained; the largest when absent. Extended pilots keep the one that was locked.
+        backbone: What backbones start from: ``prior``, ``scratch`` or ``shuffled``.
+        priors: Name to SHA-256 of the shipped weights that any arm starts from.
     """
 
     recipes: tuple[Recipe, ...]
@@ -65,6 +69,8 @@ class Question:
     seed: int = 0
     criteria: Criteria = field(default_factory=Criteria)
     full_from: int | None = None
+    backbone: str = "scratch"
+    priors: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         found: list[str] = []
@@ -198,9 +204,11 @@ class PilotPlan:
         # Plans of earlier versions have no hashes of episodes and no criteria, and keep their hash.
         episodes = {"episodes": dict(self.episodes)} if self.episodes else {}
         criteria = {"criteria": to_plain(question.criteria)} if self.criteria_locked else {}
+        backbone = {"start": question.backbone, "priors": dict(question.priors)}
         return {
             **episodes,
             **criteria,
+            **({"backbone": backbone} if question.priors else {}),
             "version": PLAN_VERSION,
             "arms": arms_to_plain(question.arms),
             "counts": sorted(question.counts),
@@ -274,6 +282,7 @@ _HASHED = frozenset(
         "evaluation",
         "episodes",
         "criteria",
+        "backbone",
         "root_seed",
         "data_hash",
     }
@@ -377,6 +386,7 @@ def training_of(
         size=question.size,
         needs=material.needs,
         makes=material.makes,
+        priors=_priors(question, cell.arm),
         privileged=question.privileged,
         samples=samples,
         batch_size=question.batch_size,
@@ -388,6 +398,26 @@ def training_of(
         checkpoint_every=checkpoint_every,
         precision=precision,
     )
+
+
+def priors_of_arms(recipes: Sequence[Recipe], size: str, start: str) -> dict[str, str]:
+    """Name to SHA-256 of the shipped weights that any of these recipes starts from.
+
+    Raises:
+        ValueError: When one is not shipped.
+    """
+    found: dict[str, str] = {}
+    for recipe in recipes:
+        found |= priors_of(recipe.backbone, size, start, imagines=codable(recipe))
+    return found
+
+
+def _priors(question: Question, arm: Arm) -> dict[str, str]:
+    recipe = arm.definition
+    names = prior_names(recipe.backbone, question.size, question.backbone)
+    if codable(recipe):
+        names = (*names, f"{AUTOENCODER}-{question.size}")
+    return {name: question.priors[name] for name in names if name in question.priors}
 
 
 def evaluation_of(question: Question, material: Material, draws: Sequence[Draw]) -> Evaluation:

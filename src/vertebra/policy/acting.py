@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from vertebra.data.statistics import Normaliser
-from vertebra.policy.frames import imagined_frames
 from vertebra.policy.network import Network
 from vertebra.policy.passes import Passes
 from vertebra.policy.protocol import Act
@@ -259,13 +258,5 @@ class TrainedPolicy:
         if "future" not in done.values:
             return {}
         camera, now = next(iter(given.images.items()))
-        shape, size = self.network.shape, self.network.shape.size
-        frames = imagined_frames(
-            now,
-            done.values["future"],
-            len(shape.future_steps),
-            size.future_px,
-            size.future_patch,
-            absolute=shape.recipe.leapfrogs,
-        )
+        frames = self.network.imagined(now, done.values["future"])
         return {camera: frames.cpu().numpy()}

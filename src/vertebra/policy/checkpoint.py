@@ -50,6 +50,7 @@ def save_policy(directory: Path, policy: TrainedPolicy, training: Mapping[str, A
             "makes": shape.makes,
             "vocabulary": shape.vocabulary,
             "pointing": shape.pointing,
+            "coded": shape.coded,
             "state_normaliser": policy.state_normaliser.to_json(),
             "action_normaliser": policy.action_normaliser.to_json(),
             "tensors": {name: list(value.shape) for name, value in tensors.items()},
@@ -88,6 +89,7 @@ def load_policy(directory: Path) -> TrainedPolicy:
             makes=action_spec_from_plain(plain["makes"]),
             vocabulary=tuple(plain["vocabulary"]),
             pointing=plain["pointing"],
+            coded=plain.get("coded", False),
         )
     )
     tensors = load_tensors(content)

@@ -80,7 +80,10 @@ class Noised:
 def _noised(network: Network, samples: Sequence[Examples], generator: torch.Generator) -> Noised:
     shape, recipe = network.shape, network.shape.recipe
     count, chunks = samples[0].count, len(samples)
-    targets = {n: [clean_vectors(shape, n, one) for one in samples] for n in network.denoised}
+    targets = {
+        n: [clean_vectors(shape, n, one, network.imaginable) for one in samples]
+        for n in network.denoised
+    }
     clean = {name: joined([vectors for vectors, _ in found]) for name, found in targets.items()}
     weights = {name: joined([weight for _, weight in found]) for name, found in targets.items()}
     copies = {name: _copies(network, name) for name in recipe.noisy}

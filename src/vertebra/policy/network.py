@@ -7,6 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from vertebra.backbones.autoencoder import PX, VideoAutoencoder
 from vertebra.coupling.cache import Cache, join_caches
 from vertebra.coupling.joint import JointAttention, Read, Seen
 from vertebra.coupling.kinds import Head, Inverse
@@ -16,7 +17,7 @@ from vertebra.flow.predictions import to_velocity
 from vertebra.nn.blocks import Norm
 from vertebra.nn.embeddings import Condition
 from vertebra.policy.body import Body, Laid
-from vertebra.policy.frames import changes
+from vertebra.policy.frames import changes, imagined_frames, shrink
 from vertebra.policy.inverse import InverseDynamics
 from vertebra.policy.pointing import Pointing, pointed_places
 from vertebra.policy.process import Process
@@ -67,6 +68,8 @@ class Network(nn.Module):
         self.denoised = self.table.named(Role.DENOISED)
         self.attention, self.senses = body.attention, body.senses
         self.inputs, self.positions, self.outputs = body.inputs, body.positions, body.outputs
+        if shape.coded:
+            self.codec = VideoAutoencoder(size.code_width).requires_grad_(False)
         if shape.pointing:
             self.pointing = Pointing(self.widths[self.table.experts[recipe.pixels]])
         self.points = POINT in self.table.experts
@@ -338,6 +341,37 @@ class Network(nn.Module):
             present = changes(now, now[:, None], px, patch, absolute=True)
             future = torch.cat([present, future], dim=1)
         return self.inverse(future)
+
+    def imaginable(self, now: Tensor, later: Tensor) -> Tensor:
+        """Later frames as the vectors in which they are imagined [B, L, C].
+
+        Args:
+            now: The present frame, uint8 [B, H, W, 3].
+            later: uint8 [B, F, H, W, 3].
+        """
+        size = self.shape.size
+        if not self.shape.coded:
+            absolute = self.shape.recipe.leapfrogs
+            return changes(now, later, size.future_px, size.future_patch, absolute=absolute)
+        batch, frames = later.shape[:2]
+        with torch.no_grad(), torch.autocast(now.device.type, enabled=False):
+            small = shrink(later.flatten(0, 1), PX).view(batch, frames, 3, PX, PX)
+            return self.codec.changes(shrink(now, PX), small)
+
+    def imagined(self, now: Tensor, vectors: Tensor) -> Tensor:
+        """Vectors of ``imaginable`` as pictures, uint8 [B, F, px, px, 3]."""
+        shape = self.shape
+        if shape.coded:
+            frames = self.codec.changed(shrink(now, PX), vectors.float())
+            return (frames * 255.0).round().to(torch.uint8).permute(0, 1, 3, 4, 2)
+        return imagined_frames(
+            now,
+            vectors,
+            len(shape.future_steps),
+            shape.size.future_px,
+            shape.size.future_patch,
+            absolute=shape.recipe.leapfrogs,
+        )
 
     def pointed_at(self, read: Read, scene: Scene, chunk: int = 0) -> Tensor:
         """The pointing token [B, 1, D] of one chunk, read from its camera tokens."""

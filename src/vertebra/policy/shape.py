@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from vertebra.backbones.sizes import Size
-from vertebra.coupling.kinds import FEATURES
+from vertebra.backbones.sizes import CODE_CHANNELS, CODE_GRID, GROUP, Size
+from vertebra.coupling.kinds import FEATURES, Inverse
 from vertebra.coupling.table import Embed, Joint
 from vertebra.policy.recipe import Recipe
 from vertebra.schedules.kinds import Plan, Rolling, Schedule, Simple
@@ -35,6 +35,7 @@ class Shape:
         vocabulary: Words known from the training instructions, sorted; those of a later training
             come after the earlier ones.
         pointing: Whether a pointing head is trained (privileged targets).
+        coded: Whether imagined frames are codes of the autoencoder instead of pixels.
 
     Raises:
         ValueError: Naming everything in the recipe for which there are no tensors.
@@ -46,6 +47,7 @@ class Shape:
     makes: ActionSpec
     vocabulary: tuple[str, ...]
     pointing: bool
+    coded: bool = False
 
     def __post_init__(self) -> None:
         found = _unmade(self.recipe.table)
@@ -53,6 +55,8 @@ class Shape:
             found.append(f"stream '{POINT}' needs a pointing head: set pointing")
         if not self.needs.cameras:
             found.append("there is no camera")
+        if self.coded and not codable(self.recipe):
+            found.append("its imagined frames cannot be coded in groups")
         if self.chunks < 1 + self.recipe.leapfrogs:
             found.append(f"size '{self.size.name}' has a window of {self.size.window} chunks")
         if found:
@@ -116,19 +120,23 @@ class Shape:
 
         While leapfrogging the chunk's start itself has to be imagined.
         """
+        if self.coded:
+            return self.size.future_frames
         if not self.recipe.rolling:
             return self.size.future_steps
         return (0, self.horizon) if self.recipe.leapfrogs else (self.horizon,)
 
     @property
     def frame_tokens(self) -> int:
-        """Tokens of one imagined frame."""
+        """Tokens of one imagined frame, or of a group of coded ones."""
+        if self.coded:
+            return CODE_GRID**2
         return (self.size.future_px // self.size.future_patch) ** 2
 
     @property
     def patch_numbers(self) -> int:
-        """Numbers in one patch of an imagined frame."""
-        return 3 * self.size.future_patch**2
+        """Numbers in one patch of an imagined frame, or in one code."""
+        return CODE_CHANNELS if self.coded else 3 * self.size.future_patch**2
 
     def plain_vectors(self, name: str) -> tuple[int, int]:
         """How many vectors of which length a stream holds in one chunk, before embedding."""
@@ -136,7 +144,8 @@ class Shape:
             case "action":
                 return self.horizon, self.action_dims
             case "future":
-                return len(self.future_steps) * self.frame_tokens, self.patch_numbers
+                groups = len(self.future_steps) // (GROUP if self.coded else 1)
+                return groups * self.frame_tokens, self.patch_numbers
             case "future_state":
                 return len(self.future_steps), self.state_dims
             case "value":
@@ -153,6 +162,15 @@ class Shape:
         if table.embed.get(name) is Embed.LATENT_FRAME:
             return self.frame_tokens, self.patch_numbers
         return self.plain_vectors(stream.of if stream.role is Role.TEACHER else name)
+
+
+def codable(recipe: Recipe) -> bool:
+    """Whether a recipe imagines frames that can be coded in groups.
+
+    Frames of chunks that roll are single, and inverse dynamics reads pixels.
+    """
+    imagines = "future" in recipe.table.named(Role.DENOISED)
+    return imagines and not recipe.rolling and not isinstance(recipe.coupling, Inverse)
 
 
 def _unmade(table: Joint) -> list[str]:

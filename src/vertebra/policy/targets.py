@@ -1,14 +1,14 @@
 """What each denoised stream should become: clean vectors and loss weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from vertebra.backbones.sizes import GROUP
 from vertebra.coupling.table import Embed
 from vertebra.nn.embeddings import tiled
-from vertebra.policy.frames import changes
 from vertebra.policy.senses import Given
 from vertebra.policy.shape import Shape
 
@@ -50,24 +50,32 @@ class Examples:
         return self.actions.shape[0]
 
 
-def clean_vectors(shape: Shape, name: str, examples: Examples) -> tuple[Tensor, Tensor]:
+def clean_vectors(
+    shape: Shape,
+    name: str,
+    examples: Examples,
+    imaginable: Callable[[Tensor, Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
     """Clean vectors [B, L, C] of a denoised stream in one chunk, and their loss weights [B, L].
 
     Weights are zero where the truth is not known.
+
+    Args:
+        shape: What the network is built from.
+        name: The stream.
+        examples: The batch.
+        imaginable: From the present and later frames to vectors (``Network.imaginable``).
     """
-    size = shape.size
     match name:
         case "action":
             clean, known = examples.actions, examples.action_mask.float()
         case "future":
             now = next(iter(examples.given.images.values()))
-            absolute = shape.recipe.leapfrogs
-            clean = changes(
-                now, examples.future, size.future_px, size.future_patch, absolute=absolute
-            )
-            moving = clean.square().mean(-1)
-            weight = (0.25 + moving / moving.mean().clamp(min=1e-4)).clamp(max=8.0)
-            inside = examples.future_mask.float().repeat_interleave(shape.frame_tokens, dim=1)
+            clean = imaginable(now, examples.future)
+            weight = moving_weight(clean)
+            last = slice(GROUP - 1, None, GROUP) if shape.coded else slice(None)
+            inside = examples.future_mask[:, last]
+            inside = inside.repeat_interleave(shape.frame_tokens, dim=1)
             return clean, weight * inside * examples.real[:, None]
         case "future_state":
             clean, known = examples.future_state, examples.future_mask.float()
@@ -85,6 +93,12 @@ def clean_vectors(shape: Shape, name: str, examples: Examples) -> tuple[Tensor, 
         spread = known[..., None].expand(clean.shape)
         return tiled(clean, length, channels), tiled(spread, length, channels).mean(-1)
     return clean, known
+
+
+def moving_weight(changes_BLC: Tensor) -> Tensor:
+    """Loss weights [B, L] of parts of future frames: the more they move, the more they count."""
+    moving = changes_BLC.square().mean(-1)
+    return (0.25 + moving / moving.mean().clamp(min=1e-4)).clamp(max=8.0)
 
 
 def _value(shape: Shape, name: str, examples: Examples) -> Tensor:

@@ -11,9 +11,9 @@ Schedule: one pass over the frame, then ten Euler steps on the action (Joint: bo
 Deviations: Time runs from noise (0) to data (1). Joint follows the code (the future is blind to the
     action), not the paper's word "mutual". The clean copy is never noised in training (the code
     noises it with probability 0.5). Action times follow pi0's Beta so that both families draw them
-    alike (the code shifts uniform times by 5). Shipped mini backbone instead of Wan2.2-5B, coarse
-    frames instead of a video autoencoder. State enters as a context token beside the text, as in
-    the code.
+    alike (the code shifts uniform times by 5). Our mini backbone and prior instead of Wan2.2-5B,
+    a tiny causal autoencoder instead of Wan's. State enters as a context token beside the text, as
+    in the code.
 Expected: no published number is claimed at mini size.
 Cost: FAST_WAM 1 frame pass + 10 action passes a chunk; Joint 1 + 10 joint; IDM 1 + 10 video + 1
     over the clean copy + 10.

@@ -5,8 +5,8 @@ Idea: A control. A head reads a video model's hidden states of the present frame
 Source: starVLA/starVLA @ 0ed0aad (recipe WM4A).
 Reads: hidden states of the frame, the state, and the chunk itself.
 Schedule: one pass over the frame, four steps on the action.
-Deviations: The video model is trained by the action loss alone (starVLA starts from pretrained
-    weights), and the head has no learned tokens beside state and action.
+Deviations: In training the video model gets the action loss alone; what it knows of futures it has
+    from its prior, if it starts from one. The head has no learned tokens beside state and action.
 Expected: no published number is claimed at mini size.
 Cost: 1 frame pass and 4 action passes a chunk.
 Status: sketch.

@@ -7,8 +7,8 @@ Source: arXiv:2410.24164; openpi src/openpi/models/pi0.py @ 15a9616 (blockwise m
 Reads: images and text (which see each other), the state, and the action chunk itself.
 Schedule: prefix cached, ten Euler steps on the action. PI0_RTC: the new chunk is in-painted from
     what is being executed.
-Deviations: Time runs from noise (0) to data (1), openpi's runs the other way. The shipped mini
-    backbone is trained from scratch; on the released PaliGemma it stands in `policy/adapt_pi0.py`.
+Deviations: Time runs from noise (0) to data (1), openpi's runs the other way. The mini
+    backbone and its prior are ours; on the released PaliGemma it stands in `policy/adapt_pi0.py`.
     Several noise draws of the chunk share one prefix pass.
 Expected: no published number is claimed at mini size.
 Cost: 1 prefix pass and 10 action passes a chunk.

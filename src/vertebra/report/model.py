@@ -173,6 +173,10 @@ def _facts(run: Run, summary: Summary) -> tuple[tuple[str, str], ...]:
         ("Training seeds", str(len(seeds))),
         ("Simulator", summary.environment or "none (recordings only)"),
     ]
+    backbone = plan.facts.get("backbone", {"start": "scratch", "priors": {}})
+    from_where = ", ".join(sorted(backbone["priors"]))
+    start = backbone["start"] + (f" ({from_where})" if backbone["priors"] else "")
+    facts.append(("Backbones start from", start))
     if plan.samples:
         facts.append(("Samples per arm", phrases.grouped(plan.samples)))
     criteria = plan.criteria

@@ -13,7 +13,7 @@ from torch import Tensor
 from vertebra.coupling.table import present
 from vertebra.flow.solver import euler
 from vertebra.policy.acting import TrainedPolicy
-from vertebra.policy.frames import imagined_frames, shrink
+from vertebra.policy.frames import shrink
 from vertebra.policy.passes import Passes
 from vertebra.policy.rolling import History, RollingPasses
 from vertebra.policy.targets import Examples
@@ -38,7 +38,7 @@ def imagine(policy: TrainedPolicy, examples: Examples, seed: int, steps: int = S
         steps: Euler steps.
     """
     network, shape = policy.network, policy.network.shape
-    size, recipe = shape.size, shape.recipe
+    recipe = shape.recipe
     generator = torch.Generator().manual_seed(seed_at(seed, "imagine"))
     noise = {
         name: torch.randn((examples.count, *shape.vectors(name)), generator=generator)
@@ -51,15 +51,7 @@ def imagine(policy: TrainedPolicy, examples: Examples, seed: int, steps: int = S
     kept = passes.begin(noise)
     start = {name: noise[name] for name in _with_future(policy)}
     values = euler(lambda v, at: dict(passes.velocity(v, dict.fromkeys(v, at), kept)), start, steps)
-    now = next(iter(examples.given.images.values()))
-    return imagined_frames(
-        now,
-        values["future"],
-        len(shape.future_steps),
-        size.future_px,
-        size.future_patch,
-        absolute=recipe.leapfrogs,
-    )
+    return network.imagined(next(iter(examples.given.images.values())), values["future"])
 
 
 def _with_future(policy: TrainedPolicy) -> tuple[str, ...]:
@@ -116,7 +108,7 @@ def imagined_evidence(
         arrays = [(255 * copied[row, :1]).byte(), (255 * real[row]).byte(), sampled[row], mean[row]]
         _strip([array.numpy() for array in arrays], directory / name)
         rate = policy.needs.rate_hz
-        ahead = " and ".join(f"{step / rate:.1f} s" for step in shape.future_steps)
+        ahead = ", ".join(f"{step / rate:.1f} s" for step in shape.future_steps)
         shown.append(
             {
                 "file": name,

@@ -26,23 +26,26 @@ class Optimiser:
         matrices: dict[str, Tensor] = {}
         others: dict[str, Tensor] = {}
         for name, value in network.named_parameters():
+            if not value.requires_grad:
+                continue
             inside = name.startswith(("attention.experts", "head.experts")) and value.ndim == 2
             (matrices if inside else others)[name] = value
         self.names = (*matrices, *others)
         self.parameters = (*matrices.values(), *others.values())
         self.learning_rate, self.warmup, self.steps = learning_rate, warmup, steps
-        self.parts: tuple[torch.optim.Optimizer, ...] = (
-            torch.optim.Muon(
+        adamw = torch.optim.AdamW(
+            others.values(), lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True
+        )
+        self.parts: tuple[torch.optim.Optimizer, ...] = (adamw,)
+        if matrices:
+            muon = torch.optim.Muon(
                 matrices.values(),
                 lr=learning_rate,
                 weight_decay=0.01,
                 momentum=0.9,
                 adjust_lr_fn="match_rms_adamw",
-            ),
-            torch.optim.AdamW(
-                others.values(), lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True
-            ),
-        )
+            )
+            self.parts = (muon, adamw)
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""

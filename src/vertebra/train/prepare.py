@@ -9,12 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vertebra.backbones.shipped import AUTOENCODER
 from vertebra.backbones.sizes import size_by_name
 from vertebra.data.cache import FrameCache, open_cache
 from vertebra.data.statistics import Scaling, fit_statistics
 from vertebra.data.windows import Batch, Windows
 from vertebra.nn.embeddings import split_words
 from vertebra.policy.acting import TrainedPolicy
+from vertebra.policy.initialise import initialise, read_priors, words_of
 from vertebra.policy.losses import losses, weighted_total
 from vertebra.policy.network import Network
 from vertebra.policy.senses import Given
@@ -107,17 +109,21 @@ def prepare(spec: TrainSpec) -> Prepared:
         action_names=[dim.name for dim in makes.dims],
         scaling=Scaling.MEAN_STD,
     )
+    priors = read_priors(spec.priors)
+    words = words_of(priors) | set(vocabulary(cache, spec.episodes))
     shape = Shape(
         recipe=spec.recipe.pointed() if spec.privileged == "points" else spec.recipe,
         size=size,
         needs=needs,
         makes=makes,
-        vocabulary=vocabulary(cache, spec.episodes),
+        vocabulary=tuple(sorted(words)),
         pointing=spec.privileged == "points",
+        coded=any(prior.what == AUTOENCODER for prior in priors),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seeds["initialisation"])
         network = Network(shape)
+    initialise(network, priors)
     policy = TrainedPolicy(
         network=network,
         state_normaliser=statistics.state,

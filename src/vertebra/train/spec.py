@@ -40,6 +40,8 @@ class TrainSpec:
         learning_rate: Peak learning rate, the same for every arm.
         warmup: Steps of linear warm-up.
         ema: Decay of the weight average that acts.
+        priors: Name to SHA-256 of the shipped weights to start from, the autoencoder in which
+            frames are imagined included; none from scratch and in pixels.
 
     Raises:
         ValueError: Naming everything that does not fit.
@@ -62,6 +64,7 @@ class TrainSpec:
     learning_rate: float = 2e-3
     warmup: int = 50
     ema: float = 0.995
+    priors: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         both = sorted(set(self.episodes) & set(self.validation_episodes))
@@ -103,6 +106,8 @@ class TrainSpec:
 def train_spec_to_plain(spec: TrainSpec) -> dict[str, Any]:
     """A training spec as JSON values."""
     plain = {name: to_plain(value) for name, value in vars(spec).items() if name != "recipe"}
+    if not spec.priors:  # as it was written before there were any
+        del plain["priors"]
     return {"version": TRAIN_SPEC_VERSION, **plain, "recipe": recipe_to_plain(spec.recipe)}
 
 

@@ -8,7 +8,8 @@ picture, which is what makes two shaded views cheaper than a control step of phy
 # The compiled names of MuJoCo carry no type information.
 # pyright: reportAttributeAccessIssue=false
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import mujoco
@@ -26,14 +27,39 @@ from vertebra.envs.tabletop.scene import (
 MAT_HALF_M = (0.235, 0.200)
 MAT_CENTRE_M = (0.0, 0.01)
 LINE_HALF_M = 0.005
-_RIM_M = 0.009
-_MAT, _DESK, _WHITE, _SKY = (
-    (0.56, 0.53, 0.50), (0.25, 0.26, 0.29), (0.97, 0.97, 0.97), (0.6, 0.65, 0.72),
-)  # fmt: skip
-_LIGHT_AT = np.array([0.35, -0.45, 1.30])
-_LIGHT = _LIGHT_AT / np.linalg.norm(_LIGHT_AT)
-_AMBIENT, _DIFFUSE, _LEFT_IN_SHADOW = 0.46, 0.64, 0.4
+_SKY = (0.6, 0.65, 0.72)
+_LEFT_IN_SHADOW = 0.4
 _FAR_M = 10.0
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """How the ground is painted and lit; the default is the table-top of all tasks.
+
+    Attributes:
+        colours: Colour word to red, green and blue in [0, 1], for plates and zones.
+        mat: Colour of the mat.
+        desk: Colour beyond the mat.
+        white: Colour of rims and of the line.
+        plate_m: Radius of a plate in metres.
+        rim_m: Width of a plate's rim in metres.
+        zone_m: Half the side of a zone in metres.
+        light_m: Where the light is.
+        ambient: Brightness without the light.
+        diffuse: What the light adds where it falls straight on a surface.
+    """
+
+    colours: Mapping[str, Colour] = field(default_factory=lambda: COLOURS)
+    mat: Colour = (0.56, 0.53, 0.50)
+    desk: Colour = (0.25, 0.26, 0.29)
+    white: Colour = (0.97, 0.97, 0.97)
+    plate_m: float = PLATE_RADIUS_M
+    rim_m: float = 0.009
+    zone_m: float = ZONE_HALF_M
+    light_m: Colour = (0.35, -0.45, 1.30)
+    ambient: float = 0.46
+    diffuse: float = 0.64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +122,7 @@ class RayRenderer:
         size: Pixels along each side.
         shadows: Cast shadows of a point light.
         texture: Draw a wood grain on the mat.
+        surroundings: How the ground is painted and lit.
     """
 
     def __init__(
@@ -106,7 +133,13 @@ class RayRenderer:
         size: int,
         shadows: bool = False,
         texture: bool = False,
+        surroundings: Surroundings | None = None,
     ) -> None:
+        around = surroundings or Surroundings()
+        self._desk = around.desk
+        self._ambient, self._diffuse = around.ambient, around.diffuse
+        self._light_at = np.array(around.light_m)
+        self._light = self._light_at / np.linalg.norm(self._light_at)
         self._model = model
         self._scene = scene
         self._size = size
@@ -126,7 +159,7 @@ class RayRenderer:
         for geom in self._moving:
             owner = model.geom(geom).name.split("#")[0]
             self._entity_of[geom] = names.index(owner) + 1 if owner in names else 0
-        self._layers = _paint(scene)
+        self._layers = _paint(scene, around)
         self._local = {
             number: _camera_rays(float(model.cam_fovy[number]), size, self._tile)
             for number in range(model.ncam)
@@ -151,11 +184,11 @@ class RayRenderer:
         depth[where] = self._dist[hit]
         entity[where] = self._entity_of[geom]
         colour[where] = self._palette[geom]
-        light = np.full(len(depth), _LIGHT[2])
-        light[where] = np.maximum(self._normal.reshape(-1, 3)[hit] @ _LIGHT, 0.0)
+        light = np.full(len(depth), self._light[2])
+        light[where] = np.maximum(self._normal.reshape(-1, 3)[hit] @ self._light, 0.0)
         if self._shadows:
             light[self._shadowed(data, rays, depth, where)] *= _LEFT_IN_SHADOW
-        colour *= (_AMBIENT + _DIFFUSE * light).astype(np.float32)[:, None]
+        colour *= (self._ambient + self._diffuse * light).astype(np.float32)[:, None]
         np.minimum(colour, 255.0, out=colour)
         return View(
             image=self._in_rows(colour.astype(np.uint8)),
@@ -188,7 +221,7 @@ class RayRenderer:
         cones = _Cones(axis=local.axis @ turn, cosine=local.cosine)
         light_cones = cones
         if self._shadows:
-            lit = origin + towards[corner] * reach[corner][..., None] - _LIGHT_AT
+            lit = origin + towards[corner] * reach[corner][..., None] - self._light_at
             light_cones = _cones(lit / np.linalg.norm(lit, axis=-1, keepdims=True))
         rays = _Rays(
             origin=origin,
@@ -215,7 +248,7 @@ class RayRenderer:
             else:
                 inside = (np.abs(aside) < half[0]) & (np.abs(away) < half[1])
             layer[inside] = number + 1
-        colours = np.array([_DESK, *(layer[3] for layer in self._layers)], np.float32) * 255.0
+        colours = np.array([self._desk, *(layer[3] for layer in self._layers)], np.float32) * 255.0
         entities = np.array([0, *(layer[4] for layer in self._layers)], np.uint8)
         colour = colours[layer]
         if self._texture:
@@ -263,14 +296,14 @@ class RayRenderer:
         moving: NDArray[np.intp],
     ) -> NDArray[np.intp]:
         """Indices of the pixels that the light does not reach; ``moving`` show moving parts."""
-        doubtful = self._near(data, _LIGHT_AT, rays.light_cones)
+        doubtful = self._near(data, self._light_at, rays.light_cones)
         doubtful[moving] = True
         doubtful &= depth < _FAR_M
         near = np.flatnonzero(doubtful)
-        towards = rays.origin + rays.towards[near] * depth[near, None] - _LIGHT_AT
+        towards = rays.origin + rays.towards[near] * depth[near, None] - self._light_at
         length = np.sqrt(np.einsum("ij,ij->i", towards, towards))
         towards /= length[:, None]
-        self._cast(data, _LIGHT_AT, towards, normals=False)
+        self._cast(data, self._light_at, towards, normals=False)
         count = len(near)
         return near[(self._geom[:count] >= 0) & (self._dist[:count] < length - 2e-3)]
 
@@ -300,21 +333,22 @@ def project(
 _Layer = tuple[NDArray[np.float64], tuple[float, float], bool, tuple[float, float, float], int]
 
 
-def _paint(scene: Scene) -> list[_Layer]:
+def _paint(scene: Scene, around: Surroundings) -> list[_Layer]:
     """Layers of paint from below: (centre, half-sizes, round?, colour, entity index + 1)."""
     names = scene.entities()
-    layers: list[_Layer] = [(np.array(MAT_CENTRE_M), MAT_HALF_M, False, _MAT, 0)]
+    layers: list[_Layer] = [(np.array(MAT_CENTRE_M), MAT_HALF_M, False, around.mat, 0)]
     for item in scene.flats:
         centre, number = np.array([item.x, item.y]), names.index(item.name) + 1
+        colour = around.colours[item.colour]
         if item.kind == "zone":
-            layers.append((centre, (ZONE_HALF_M, ZONE_HALF_M), False, COLOURS[item.colour], number))
+            layers.append((centre, (around.zone_m, around.zone_m), False, colour, number))
             continue
-        inner = PLATE_RADIUS_M - _RIM_M
-        layers.append((centre, (PLATE_RADIUS_M, PLATE_RADIUS_M), True, _WHITE, number))
-        layers.append((centre, (inner, inner), True, COLOURS[item.colour], number))
+        outer, inner = around.plate_m, around.plate_m - around.rim_m
+        layers.append((centre, (outer, outer), True, around.white, number))
+        layers.append((centre, (inner, inner), True, colour, number))
     if scene.line_side:
         centre = np.array([scene.line_side * LINE_X_M, MAT_CENTRE_M[1]])
-        layers.append((centre, (LINE_HALF_M, MAT_HALF_M[1]), False, _WHITE, len(names)))
+        layers.append((centre, (LINE_HALF_M, MAT_HALF_M[1]), False, around.white, len(names)))
     return layers
 
 

@@ -1,0 +1,1 @@
+"""What backbones know before they meet a robot: corpora, objectives, priors."""
