@@ -1,8 +1,9 @@
 """The simulators that `vertebra env` knows. A new one is a line here and a package beside this."""
 
+from vertebra.envs.libero.simulator import LIBERO
 from vertebra.envs.simulator import Simulator
 
-SIMULATORS: tuple[Simulator, ...] = ()
+SIMULATORS: tuple[Simulator, ...] = (LIBERO,)
 
 
 def simulator_by_name(name: str) -> Simulator:
