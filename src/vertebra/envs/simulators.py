@@ -1,9 +1,10 @@
 """The simulators that `vertebra env` knows. A new one is a line here and a package beside this."""
 
 from vertebra.envs.libero.simulator import LIBERO
+from vertebra.envs.metaworld.simulator import METAWORLD
 from vertebra.envs.simulator import Simulator
 
-SIMULATORS: tuple[Simulator, ...] = (LIBERO,)
+SIMULATORS: tuple[Simulator, ...] = (LIBERO, METAWORLD)
 
 
 def simulator_by_name(name: str) -> Simulator:
