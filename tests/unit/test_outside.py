@@ -2,7 +2,8 @@
 
 import json
 import sys
-from concurrent.futures import Future
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -298,3 +299,28 @@ def test_the_commands(known, capsys, tmp_path):
     assert capsys.readouterr().out.strip() == str(places.where(PLANE))
     assert run(["pilot", "--env", "plane:hill", "--out", str(tmp_path / "o")]) == 2
     assert "no world 'hill'" in capsys.readouterr().err
+
+
+def test_demonstrations_are_made_by_command(known, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("vertebra.demonstrate.record.ProcessPoolExecutor", Here)
+    root = tmp_path / "set"
+    words = ["data", "make", str(root), "--env", "plane", "--count", "5", "--validation", "1"]
+    assert run([*words, "--size", "32", "--segmentation"]) == 2
+    assert "--size, --segmentation: of the table-top only" in capsys.readouterr().err
+    assert run([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["episodes"] == 6
+    assert run(["data", "check", str(root)]) == 0
+
+
+def test_two_that_set_up_at_once_make_it_once(tmp_path):
+    made = []
+
+    def slowly(command):
+        made.append(command)
+        time.sleep(0.05)
+        if "venv" in command:
+            Path(command[-1]).mkdir(parents=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(places.set_up, PLANE, tmp_path, run=slowly) for _ in range(2)]
+    assert both[0].result() == both[1].result() and len(made) == 2

@@ -111,10 +111,12 @@ class JobCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class DataMakeCommand:
-    """Make demonstrations on the table-top; continues where it was interrupted."""
+    """Make demonstrations with the scripted demonstrator; continues where it was interrupted."""
 
     root: Annotated[Path, tyro.conf.Positional]
     """Directory of the data set."""
+    env: str = "tabletop"
+    """Where: tabletop, or SIMULATOR[:WORLD[:PROTOCOL]] as `vertebra env list` shows them."""
     count: int = 10_000
     """Demonstrations to train on."""
     validation: int = 200
@@ -122,11 +124,11 @@ class DataMakeCommand:
     seed: int = 0
     """Root of scenes and disturbances."""
     size: int = 64
-    """Image width and height in pixels."""
+    """Image width and height in pixels (table-top)."""
     skills: tuple[Literal["put", "push", "lift", "stack", "chain"], ...] = ("put", "push", "lift")
-    """Which tasks are asked."""
+    """Which tasks are asked (table-top)."""
     segmentation: Flag[bool] = False
-    """Record segmentation images too."""
+    """Record segmentation images too (table-top)."""
     workers: int | None = None
     """Processes; one a core by default."""
     json: Flag[bool] = False

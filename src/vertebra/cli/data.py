@@ -19,23 +19,40 @@ from vertebra.spec.storage import read_json, write_json
 
 
 def make(command: DataMakeCommand) -> int:
-    """Record demonstrations on the table-top."""
+    """Record demonstrations."""
     try:
-        from vertebra.demonstrate.record import make_demonstrations
+        from vertebra.demonstrate.record import make_demonstrations, record
+        from vertebra.demonstrate.request import outside_request
+        from vertebra.envs.outside import outside_from_words
     except ImportError as error:
         raise MissingExtra("Making demonstrations", "pilot") from error
+    workers = command.workers or cores()
     with Steps() as steps:
-        made = make_demonstrations(
-            command.root,
-            count=command.count,
-            validation=command.validation,
-            seed=command.seed,
-            workers=command.workers or cores(),
-            size=command.size,
-            skills=command.skills,
-            segmentation=command.segmentation,
-            on_progress=lambda p: steps.tell("demonstrations", p.done, p.total, p.remaining_s),
-        )
+
+        def tell(made: Any) -> None:
+            steps.tell("demonstrations", made.done, made.total, made.remaining_s)
+
+        if command.env == "tabletop":
+            made = make_demonstrations(
+                command.root,
+                count=command.count,
+                validation=command.validation,
+                seed=command.seed,
+                workers=workers,
+                size=command.size,
+                skills=command.skills,
+                segmentation=command.segmentation,
+                on_progress=tell,
+            )
+        else:
+            _require_defaults(command, ("size", "skills", "segmentation"))
+            request = outside_request(
+                outside_from_words(command.env),
+                count=command.count,
+                validation=command.validation,
+                seed=command.seed,
+            )
+            made = record(command.root, request, workers=workers, on_progress=tell)
     if command.json:
         write_out_json(made)
         return 0
@@ -46,6 +63,16 @@ def make(command: DataMakeCommand) -> int:
         "failed and were dropped"
     )
     return 0
+
+
+def _require_defaults(command: DataMakeCommand, names: tuple[str, ...]) -> None:
+    """Refuse settings that only the table-top has."""
+    plain = DataMakeCommand(root=command.root)
+    found = [f"--{name}" for name in names if getattr(command, name) != getattr(plain, name)]
+    if found:
+        raise ValueError(
+            f"{', '.join(found)}: of the table-top only; in {command.env} the protocol decides."
+        )
 
 
 def info(command: DataInfoCommand) -> int:

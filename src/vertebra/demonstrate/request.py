@@ -118,3 +118,22 @@ class OutsideRequest:
         """Slots of the pointing labels: these worlds give none."""
         del environment
         return 0
+
+
+def outside_request(
+    settings: OutsideSettings, *, count: int, validation: int, seed: int
+) -> OutsideRequest:
+    """The request for demonstrations in a world as it is set up here.
+
+    Raises:
+        ValueError: When its simulator is not set up.
+    """
+    world = open_world(settings)
+    world.close()
+    return OutsideRequest(
+        count=count,
+        validation=validation,
+        seed=seed,
+        settings=settings.to_plain(),
+        environment=world.name,
+    )

@@ -1,6 +1,7 @@
 """Virtual environments of simulators: where they are, and how one is made."""
 
 import ctypes
+import fcntl
 import os
 import shutil
 import subprocess
@@ -81,11 +82,23 @@ def set_up(
         ValueError: When libraries of the system are missing and cannot be installed from here, or
             a command fails.
     """
-    run = run or _run
     directory = where(simulator, root)
-    if ready(simulator, root) and not again:
-        tell(f"{simulator.name} is set up in {directory}")
-        return directory
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with directory.with_name(f".{simulator.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second finds it done
+        if ready(simulator, root) and not again:
+            tell(f"{simulator.name} is set up in {directory}")
+        else:
+            _make(simulator, directory, run or _run, tell)
+    return directory
+
+
+def _make(
+    simulator: Simulator,
+    directory: Path,
+    run: Callable[[Sequence[str]], None],
+    tell: Callable[[str], None],
+) -> None:
     _bring_libraries(simulator, run, tell)
     if directory.exists():
         shutil.rmtree(directory)
@@ -96,7 +109,6 @@ def set_up(
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run([*pip, *_wanted(simulator)])
     write_json(directory / READY, {"name": simulator.name, "requirements": _wanted(simulator)})
-    return directory
 
 
 def states(simulators: Sequence[Simulator], root: Path | None = None) -> list[Mapping[str, Any]]:

@@ -96,7 +96,7 @@ def make_material(
     """
     try:
         from vertebra.demonstrate.record import make_demonstrations, record
-        from vertebra.demonstrate.request import OutsideRequest
+        from vertebra.demonstrate.request import outside_request
     except ImportError as error:
         raise MissingExtra("Making demonstrations", "pilot") from error
     validation = min(200, max(8, count // 10))
@@ -106,15 +106,11 @@ def make_material(
         tell("demonstrations", made.done, made.total, made.remaining_s)
 
     if isinstance(settings, OutsideSettings):
-        name = _name_of(settings)
-        root = store / "demonstrations" / f"{settings.world}-{count}-{digest([asked, name])}"
-        request = OutsideRequest(
-            count=count,
-            validation=validation,
-            seed=tree.demonstrations(),
-            settings=settings.to_plain(),
-            environment=name,
+        request = outside_request(
+            settings, count=count, validation=validation, seed=tree.demonstrations()
         )
+        asked["environment"] = request.environment
+        root = store / "demonstrations" / f"{settings.world}-{count}-{digest(asked)}"
         record(root, request, workers=workers, on_progress=on_progress)
         return read_material(store, root, mapping=None, env="auto", tree=tree, tell=tell)
     root = store / "demonstrations" / f"tabletop-{count}-{digest(asked)}"
@@ -131,12 +127,6 @@ def make_material(
         on_progress=on_progress,
     )
     return read_material(store, root, mapping=None, env="tabletop", tree=tree, tell=tell)
-
-
-def _name_of(settings: Settings) -> str:
-    environment = make_environment(settings.to_plain())
-    environment.close()
-    return environment.name
 
 
 def read_material(

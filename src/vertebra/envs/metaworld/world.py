@@ -18,8 +18,8 @@ from vertebra.spec.seeds import seed_at
 from vertebra.spec.task import InitialState, Task
 
 SIDE_PX, CAMERA, RATE_HZ = 64, "corner2", 80.0
-SHADOWS = {"shadowsize": 512, "offsamples": 0}
-"""MuJoCo's quality of pictures; its default makes a shadow map of 4096 pixels for every picture."""
+QUALITY = {"shadowsize": 512, "offsamples": 0}
+"""MuJoCo's quality of pictures. Shadows are not cast: by default they take 100 ms a picture."""
 STEPS = 200
 """The scripted policies need 21 to 135."""
 
@@ -59,7 +59,8 @@ class MetaWorld(Adapter):
         self._classes, self._policies = ALL_V3_ENVIRONMENTS, ENV_POLICY_MAP
         self._words = WORLDS[world]
         self.name = f"metaworld:{world}:{protocol}"
-        self.facts = {"tasks": list(self._words), "camera": CAMERA, "px": SIDE_PX, **SHADOWS}
+        pictures = {"camera": CAMERA, "px": SIDE_PX, "shadows": False, **QUALITY}
+        self.facts = {"tasks": list(self._words), **pictures}
         self._made: dict[str, Any] = {}
         self._env: Any = None
 
@@ -93,8 +94,9 @@ class MetaWorld(Adapter):
         env = self._classes[name](
             render_mode="rgb_array", camera_name=CAMERA, width=SIDE_PX, height=SIDE_PX
         )
-        for item, value in SHADOWS.items():
+        for item, value in QUALITY.items():
             setattr(env.model.vis.quality, item, value)
+        env.model.light_castshadow[:] = 0
         # Scenes follow the seed, and the scripted policy is told the goal (a policy is not).
         env._set_task_called, env._freeze_rand_vec, env.seeded_rand_vec = True, False, True
         env._partially_observable = False
