@@ -4,9 +4,10 @@ import json
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import make_dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,13 +22,18 @@ from vertebra.envs.remote import Remote, WorldError
 from vertebra.evaluate.actor import DemonstratorActor
 from vertebra.evaluate.plan import plan_episodes
 from vertebra.evaluate.run import Identity, run_episodes
+from vertebra.pilot import work
+from vertebra.pilot.jobs import LatencyJob
 from vertebra.pilot.prepare import draws_of, make_material
 from vertebra.pilot.worlds import demonstrator_of, lanes_of, make_environment
+from vertebra.serve.recorded import Recorded, Tape
 from vertebra.spec.seeds import SeedTree
 from vertebra.spec.storage import write_json
 from vertebra.spec.task import Outcome
 
 IDENTITY = Identity(pilot="p", arm="demonstrator", family="control", demonstrations=0, seed=0)
+Lazy = make_dataclass("Lazy", ["images", "state", "instruction", "executed"])
+"""An observation that the type checker of the tests does not look into."""
 SETTINGS = {"world": "flat", "protocol": "plain"}
 
 
@@ -140,6 +146,31 @@ def test_several_processes_in_lock_step_give_what_one_gives():
         for lanes in (1, 3)
     ]
     assert hashes[0] == hashes[1] and len(set(hashes[0])) == 6
+
+
+def test_views_that_are_timed_later_and_steps_on_a_tape_keep_their_pictures(known, monkeypatch):
+    monkeypatch.setattr("vertebra.envs.remote.Observation", Lazy)
+    settings = outside_from_words("plane").to_plain()
+    job = LatencyJob(
+        id="timing",
+        policies={},
+        environment=settings,
+        split="layout",
+        seed=0,
+        data="",
+        held_out=(),
+    )
+    parts: Any = SimpleNamespace(make_environment=make_environment)
+    shown = work._shown(job, parts)
+    assert len({one.images["top"].tobytes() for one in shown}) > 1 and len(shown) == 12
+    tape = Tape()
+    world = Recorded(make_environment(settings), tape)
+    state = make_state("layout", 0)
+    world.begin(state, state.tasks[0], 0)
+    for _ in range(2):
+        world.apply(np.full(2, 0.1, np.float32))
+    world.close()
+    assert [one.images["top"].shape for one in tape._seen] == [(16, 16, 3)] * 2
 
 
 def test_a_closed_world_says_so():

@@ -4,6 +4,7 @@ import resource
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -277,9 +278,10 @@ def _shown(job: LatencyJob, parts: Parts) -> list[Observation]:
         return observations_of(open_cache(Path(job.data)), job.held_out, 16)
     environment = parts.make_environment(job.environment)
     states = environment.initial_states(job.split, 4, job.seed)
-    seen = [
-        environment.begin(plan.initial_state, plan.task, plan.scene_seed)
-        for plan in plan_episodes(states, ["asked"], job.seed)
-    ]
+    shown: list[Observation] = []
+    for plan in plan_episodes(states, ["asked"], job.seed):
+        seen = environment.begin(plan.initial_state, plan.task, plan.scene_seed)
+        # Pictures of a world in another process are rendered now or never.
+        shown.append(replace(seen, images=dict(seen.images)))
     environment.close()
-    return seen
+    return shown

