@@ -9,6 +9,23 @@ CODE_GRID, CODE_CHANNELS = 4, 32
 
 
 @dataclass(frozen=True, kw_only=True)
+class Latents:
+    """Imagined frames as latents of a video autoencoder.
+
+    Attributes:
+        frames: Imagined latent frames, the present one not counted.
+        rows: Tokens from top to bottom.
+        columns: Tokens from left to right.
+        numbers: Numbers in a token.
+    """
+
+    frames: int
+    rows: int
+    columns: int
+    numbers: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Size:
     """Widths and counts of a policy.
 
@@ -43,6 +60,7 @@ class Size:
             number of chunks in one training sample of it.
         registers: Learned tokens of a recipe that has them.
         candidates: Most candidates of a plan, or ``None`` for as many as the recipe says.
+        latents: Imagined frames as latents; ``None`` for patches of pixels.
     """
 
     name: str
@@ -70,6 +88,7 @@ class Size:
     window: int = 2
     registers: int = 4
     candidates: int | None = None
+    latents: Latents | None = None
 
     @property
     def future_frames(self) -> tuple[int, ...]:

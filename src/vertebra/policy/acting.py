@@ -255,8 +255,8 @@ class TrainedPolicy:
         return torch.from_numpy(normalised).to(self.network.device)
 
     def _imagined(self, given: Given, done: Generated) -> Mapping[str, np.ndarray]:
-        if "future" not in done.values:
-            return {}
+        if "future" not in done.values or self.network.sees is not None:
+            return {}  # latents are not made pictures while acting
         camera, now = next(iter(given.images.items()))
         frames = self.network.imagined(now, done.values["future"])
         return {camera: frames.cpu().numpy()}

@@ -69,6 +69,14 @@ class Laid:
         )
 
 
+class Told(Protocol):
+    """What makes conditions and a context for one expert (a module in ``Body.conditions``)."""
+
+    def words(self, states: Tensor) -> Tensor:
+        """States of an encoder [B, S, C] as the context of this expert [B, S, D]."""
+        ...
+
+
 Places = Callable[[Laid, Mapping[str, int], Cache], Mapping[str, Tensor]]
 """From the tokens of a pass, copies of a stream that lie behind one another, and what was read
 before, to the places by which queries and keys are turned (``Seen.places``)."""
@@ -88,6 +96,10 @@ class Body:
         conditions: For each expert under the flow time a module from times [B, L] to conditions;
             ``None`` for new ones of the shipped kind.
         widths: Token width of each expert.
+        tells_each: Whether each expert reads the context through ``words`` of its own module in
+            ``conditions``.
+        sees: From pictures [B, F, H, W, 3], uint8, to clean vectors [B, L, C] of frames as latents;
+            ``None`` where frames are patches of pixels.
         places: How places are found, ``None`` where chunk times are all there is.
     """
 
@@ -98,6 +110,8 @@ class Body:
     outputs: nn.ModuleDict
     widths: Mapping[str, int]
     conditions: nn.ModuleDict | None = None
+    tells_each: bool = False
+    sees: Callable[[Tensor], Tensor] | None = None
     places: Places | None = None
 
 

@@ -81,8 +81,8 @@ def _noised(network: Network, samples: Sequence[Examples], generator: torch.Gene
     shape, recipe = network.shape, network.shape.recipe
     count, chunks = samples[0].count, len(samples)
     targets = {
-        n: [clean_vectors(shape, n, one, network.imaginable) for one in samples]
-        for n in network.denoised
+        name: [clean_vectors(shape, name, one, network.imaginable, network.sees) for one in samples]
+        for name in network.denoised
     }
     clean = {name: joined([vectors for vectors, _ in found]) for name, found in targets.items()}
     weights = {name: joined([weight for _, weight in found]) for name, found in targets.items()}

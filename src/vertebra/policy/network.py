@@ -16,7 +16,7 @@ from vertebra.coupling.table import closure
 from vertebra.flow.predictions import to_velocity
 from vertebra.nn.blocks import Norm
 from vertebra.nn.embeddings import Condition
-from vertebra.policy.body import Body, Laid
+from vertebra.policy.body import Body, Laid, Told
 from vertebra.policy.frames import changes, imagined_frames, shrink
 from vertebra.policy.inverse import InverseDynamics
 from vertebra.policy.pointing import Pointing, pointed_places
@@ -64,7 +64,8 @@ class Network(nn.Module):
         self.shape = shape
         self.table, self.trunk = recipe.table, recipe.trunk
         body = shipped_body(shape) if body is None else body
-        self.widths, self.placed = body.widths, body.places
+        self.widths, self.placed, self.sees = body.widths, body.places, body.sees
+        self.tells_each = body.tells_each
         self.denoised = self.table.named(Role.DENOISED)
         self.attention, self.senses = body.attention, body.senses
         self.inputs, self.positions, self.outputs = body.inputs, body.positions, body.outputs
@@ -254,9 +255,16 @@ class Network(nn.Module):
             laid.tokens,
             seen=seen,
             cache=cache,
-            context=None if context is None else context.tokens,
+            context=None if context is None else self._told(context),
             context_bias=None if context is None else context.bias,
         )
+
+    def _told(self, context: Context) -> Tensor | dict[str, Tensor]:
+        if not self.tells_each:
+            return context.tokens
+        return {
+            name: cast("Told", own).words(context.tokens) for name, own in self.conditions.items()
+        }
 
     def _conditions(
         self, attention: JointAttention, tokens: Mapping[str, Tensor], noisy: Noisy

@@ -11,11 +11,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from vertebra.policy import adapt_fast_wam
+from vertebra.policy.adapt_fast_wam import Encode, FastWamSizes, Texts, fast_wam_body
 from vertebra.policy.adapt_pi0 import Prompts, pi0_body, pi0_sizes, renamed
 from vertebra.policy.checkpoint import tensor_differences
 from vertebra.policy.network import Network
 from vertebra.policy.shape import Shape
 from vertebra.spec.errors import MissingExtra, SpecMismatch
+from vertebra.spec.streams import Role
 
 NEW = ("pointing.", "point.")
 """Parts that no released policy has; they start with new weights."""
@@ -83,6 +86,29 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
     for path in files:
         found |= load_file(path)
     return found
+
+
+def load_fast_wam(
+    shape: Shape, sizes: FastWamSizes, directory: Path, *, encode: Encode, texts: Texts
+) -> Network:
+    """A Fast-WAM with released weights.
+
+    Args:
+        shape: Recipe, size (with latents) and robot.
+        sizes: Widths; they are stated in no file beside the weights.
+        directory: A directory with the weights as safetensors, under Fast-WAM's own names.
+        encode: The video autoencoder: pictures to latents.
+        texts: The text encoder: words to states.
+
+    Raises:
+        ValueError: When there are no weights, or the recipe cannot stand on them.
+        SpecMismatch: Naming every weight that is missing, left over or of another shape.
+    """
+    network = Network(shape, fast_wam_body(shape, sizes, encode, texts))
+    teachers = shape.recipe.table.named(Role.TEACHER)
+    weights = adapt_fast_wam.renamed(read_weights(directory), teachers)
+    fill_with(network, weights, str(directory))
+    return network
 
 
 def fill_with(network: Network, weights: Mapping[str, Tensor], source: str) -> None:

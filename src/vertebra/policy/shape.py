@@ -57,6 +57,10 @@ class Shape:
             found.append("there is no camera")
         if self.coded and not codable(self.recipe):
             found.append("its imagined frames cannot be coded in groups")
+        if self.coded and self.size.latents is not None:
+            found.append(
+                f"size '{self.size.name}' has latents of its own, so nothing else is coded"
+            )
         if self.chunks < 1 + self.recipe.leapfrogs:
             found.append(f"size '{self.size.name}' has a window of {self.size.window} chunks")
         if found:
@@ -127,8 +131,17 @@ class Shape:
         return (0, self.horizon) if self.recipe.leapfrogs else (self.horizon,)
 
     @property
+    def groups(self) -> int:
+        """Imagined frames of a chunk, or groups of them that are coded together."""
+        if (latents := self.size.latents) is not None:
+            return latents.frames
+        return len(self.future_steps) // (GROUP if self.coded else 1)
+
+    @property
     def frame_tokens(self) -> int:
         """Tokens of one imagined frame, or of a group of coded ones."""
+        if (latents := self.size.latents) is not None:
+            return latents.rows * latents.columns
         if self.coded:
             return CODE_GRID**2
         return (self.size.future_px // self.size.future_patch) ** 2
@@ -136,6 +149,8 @@ class Shape:
     @property
     def patch_numbers(self) -> int:
         """Numbers in one patch of an imagined frame, or in one code."""
+        if (latents := self.size.latents) is not None:
+            return latents.numbers
         return CODE_CHANNELS if self.coded else 3 * self.size.future_patch**2
 
     def plain_vectors(self, name: str) -> tuple[int, int]:
@@ -144,8 +159,7 @@ class Shape:
             case "action":
                 return self.horizon, self.action_dims
             case "future":
-                groups = len(self.future_steps) // (GROUP if self.coded else 1)
-                return groups * self.frame_tokens, self.patch_numbers
+                return self.groups * self.frame_tokens, self.patch_numbers
             case "future_state":
                 return len(self.future_steps), self.state_dims
             case "value":

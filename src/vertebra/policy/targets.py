@@ -24,7 +24,8 @@ class Examples:
         given: What the policy is shown.
         actions: Normalised action chunks [B, horizon, A].
         action_mask: True where an action label exists [B, horizon].
-        future: uint8 frames of the first camera [B, F, H, W, 3].
+        future: uint8 frames of the first camera [B, F, H, W, 3]; where frames are latents, of all
+            cameras side by side.
         future_mask: True where the frame lies inside the episode [B, F].
         future_state: Normalised state at those frames [B, F, S].
         points: Object and destination in the first camera [B, 2, 2], NaN where unknown.
@@ -55,6 +56,7 @@ def clean_vectors(
     name: str,
     examples: Examples,
     imaginable: Callable[[Tensor, Tensor], Tensor],
+    sees: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Clean vectors [B, L, C] of a denoised stream in one chunk, and their loss weights [B, L].
 
@@ -65,10 +67,13 @@ def clean_vectors(
         name: The stream.
         examples: The batch.
         imaginable: From the present and later frames to vectors (``Network.imaginable``).
+        sees: What makes vectors of pictures, where frames are latents (``Network.sees``).
     """
     match name:
         case "action":
             clean, known = examples.actions, examples.action_mask.float()
+        case "future" if sees is not None:
+            return _latents(shape, examples, sees)
         case "future":
             now = next(iter(examples.given.images.values()))
             clean = imaginable(now, examples.future)
@@ -99,6 +104,23 @@ def moving_weight(changes_BLC: Tensor) -> Tensor:
     """Loss weights [B, L] of parts of future frames: the more they move, the more they count."""
     moving = changes_BLC.square().mean(-1)
     return (0.25 + moving / moving.mean().clamp(min=1e-4)).clamp(max=8.0)
+
+
+@torch.no_grad()
+def _latents(
+    shape: Shape, examples: Examples, sees: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Latents of the frames to come, seen after the present one; known where all of them are."""
+    now = torch.cat(list(examples.given.images.values()), dim=2)
+    whole = sees(torch.cat([now[:, None], examples.future], dim=1))
+    clean, wanted = whole[:, shape.frame_tokens :], shape.vectors("future")
+    if clean.shape[1:] != wanted:
+        raise ValueError(
+            f"{examples.future.shape[1]} pictures to come became {tuple(clean.shape[1:])} vectors, "
+            f"size '{shape.size.name}' says {wanted}: its future_steps and latents do not agree."
+        )
+    known = examples.future_mask.unflatten(1, (shape.groups, -1)).all(-1).float()
+    return clean, known.repeat_interleave(shape.frame_tokens, dim=1) * examples.real[:, None]
 
 
 def _value(shape: Shape, name: str, examples: Examples) -> Tensor:

@@ -27,4 +27,5 @@ ACTION_ONLY = replace(
         context=("text", "state"),
     ),
     noise={"action": FAST_WAM.noise["action"]},
+    status="sketch",
 )

@@ -11,13 +11,14 @@ Schedule: one pass over the frame, then ten Euler steps on the action (Joint: bo
 Deviations: Time runs from noise (0) to data (1). Joint follows the code (the future is blind to the
     action), not the paper's word "mutual". The clean copy is never noised in training (the code
     noises it with probability 0.5). Action times follow pi0's Beta so that both families draw them
-    alike (the code shifts uniform times by 5). Our mini backbone and prior instead of Wan2.2-5B,
-    a tiny causal autoencoder instead of Wan's. State enters as a context token beside the text, as
-    in the code.
+    alike (the code shifts uniform times by 5). Our mini backbone and prior instead of Wan2.2-5B, a
+    tiny causal autoencoder instead of Wan's; under released weights (`policy/adapt_fast_wam.py`)
+    the network gives what the original gives, and times, loss weights and steps stay those named
+    here. State enters as a context token beside the text, as in the code.
 Expected: no published number is claimed at mini size.
 Cost: FAST_WAM 1 frame pass + 10 action passes a chunk; Joint 1 + 10 joint; IDM 1 + 10 video + 1
     over the clean copy + 10.
-Status: sketch.
+Status: maps.
 """
 
 from dataclasses import replace
@@ -49,6 +50,7 @@ FAST_WAM = Recipe(
         "future": Process(times=ShiftedUniform(shift=5.0)),
         "action": Process(times=BetaTimes(a=1.5, b=1.0, scale=0.999)),
     },
+    status="maps",
 )
 
 FAST_WAM_JOINT = replace(

@@ -47,7 +47,8 @@ class Prepared:
         return tuple(self._examples(one) for one in (*batch.before, batch))
 
     def _examples(self, batch: Batch) -> Examples:
-        policy, camera = self.policy, self.policy.needs.cameras[0].name
+        policy, cameras = self.policy, [camera.name for camera in self.policy.needs.cameras]
+        seen = cameras if policy.network.sees is not None else cameras[:1]
         given = Given(
             images={c.name: _tensor(batch.images[c.name]) for c in policy.needs.cameras},
             state=_tensor(policy.state_normaliser.normalise(batch.state)),
@@ -57,7 +58,7 @@ class Prepared:
             given=given,
             actions=_tensor(policy.action_normaliser.normalise(batch.actions)),
             action_mask=_tensor(batch.action_mask),
-            future=_tensor(batch.future[camera]),
+            future=_tensor(np.concatenate([batch.future[name] for name in seen], axis=3)),
             future_mask=_tensor(batch.future_mask),
             future_state=_tensor(policy.state_normaliser.normalise(batch.future_state)),
             points=_tensor(wanted_points(batch)),
