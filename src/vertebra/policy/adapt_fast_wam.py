@@ -29,6 +29,8 @@ from vertebra.spec.streams import Role
 
 STEPS = 1000.0
 """The number of the noisiest step."""
+PROMPT = "A video recorded from a robot's point of view executing the following instruction: {}"
+"""What the text encoder is told (src/fastwam/datasets/lerobot/robot_video_dataset.py 23)."""
 Encode = Callable[[Tensor], Tensor]
 """From pictures [B, F, H, W, 3], uint8, to latents [B, C, F', H', W']."""
 Texts = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
@@ -173,7 +175,7 @@ class FastWamSenses(nn.Module):
     def contexts(self, given: Given, names: Sequence[str], silent: bool) -> Context | None:
         """States of the words, then one for the robot's state."""
         spoken = ("",) * len(given.instructions) if silent else given.instructions
-        states, mask = self.texts(spoken)
+        states, mask = self.texts([PROMPT.format(text) for text in spoken])
         told = Context(tokens=states.to(self.device), mask=mask.to(self.device))
         if "state" not in names:
             return told

@@ -58,7 +58,7 @@ def directory_of(where: str | Path, *, download: bool = False) -> Path:
         if not (Path(where) / "config.json").exists():
             raise ValueError(f"{where} holds no config.json: it is not a released model.")
         return Path(where)
-    hub = _library("huggingface_hub", "Finding a model on the hub")
+    hub = library_of("huggingface_hub", "Finding a model on the hub")
     try:
         return Path(hub.snapshot_download(str(where), local_files_only=not download))
     except (hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError, ValueError) as error:
@@ -133,7 +133,7 @@ def library_prompts(directory: Path) -> Prompts:
 
     Source: openpi @ 15a9616 src/openpi/models/tokenizer.py (PaligemmaTokenizer).
     """
-    library = _library("transformers", "Reading instructions as a released model does")
+    library = library_of("transformers", "Reading instructions as a released model does")
     tokenizer = library.AutoTokenizer.from_pretrained(directory, local_files_only=True)
 
     def prompts(instructions: Sequence[str]) -> tuple[Tensor, Tensor]:
@@ -158,13 +158,18 @@ def library_prompts(directory: Path) -> Prompts:
 
 
 def _tower(config: Mapping[str, Any]) -> nn.Module:
-    library = _library("transformers", "The picture encoder of a released model")
+    library = library_of("transformers", "The picture encoder of a released model")
     plain = {name: value for name, value in config.items() if name != "model_type"}
     kind = library.AutoConfig.for_model(config["model_type"], **plain)
     return library.AutoModel.from_config(kind)
 
 
-def _library(name: str, what: str) -> Any:
+def library_of(name: str, what: str) -> Any:
+    """An optional library.
+
+    Raises:
+        MissingExtra: When it is not installed; ``what`` says what for.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its own affairs, at import
