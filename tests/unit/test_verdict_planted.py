@@ -1,6 +1,5 @@
 """Planted arms: one too slow, one deaf that knows its scenes by heart; many arms; parts."""
 
-import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from fakes.run import ARMS, FakeArm, write_run
 from vertebra.policy.saved import recipe_to_plain
 from vertebra.recipes import by_name
+from vertebra.recipes.crossing import crossed
 from vertebra.spec.criteria import Criteria
 from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.storage import read_json, to_plain, write_json
@@ -216,32 +216,24 @@ def test_parts_that_change_together_are_not_separated(tmp_path: Path) -> None:
 
 def test_a_complete_layout_shows_main_effects_and_interaction(tmp_path: Path) -> None:
     """Two backbones x two couplings, planted: the backbone matters with one coupling only."""
-    corners = list(itertools.product(("vlm", "video"), ("Joint", "Head")))
-    acts = {("vlm", "Joint"): 0.9, ("video", "Joint"): 0.4, ("vlm", "Head"): 0.6}
+    recipes = crossed(("vlm", "video"), ("joint", "head"))
+    acts = {"vlm-joint": 0.9, "video-joint": 0.4}
     arms = tuple(
         FakeArm(
-            name=f"{backbone}-{coupling}",
-            recipe=f"{backbone}-{coupling}",
-            family="vla",
-            act=acts.get((backbone, coupling), 0.6),
-            hear=1.0,
+            name=one.name, recipe=one.name, family=one.family, act=acts.get(one.name, 0.6), hear=1.0
         )
-        for backbone, coupling in corners
+        for one in recipes
     )
     write_run(tmp_path, arms=arms, **{**QUICK, "seed_sd": 0.03, "scenes": (40, 2, 2)})
     plan = read_json(tmp_path / "plan.json")
-    for plain, (backbone, coupling) in zip(plan["arms"], corners, strict=True):
-        plain["definition"] = {
-            "backbone": {"name": backbone},
-            "coupling": {"kind": coupling, "experts": {"a": "x", "b": "y"}, "sees": {}},
-            "schedule": {"kind": "ActionOnly"},
-        }
+    for plain, one in zip(plan["arms"], recipes, strict=True):
+        plain["definition"] = recipe_to_plain(one)
     write_json(tmp_path / "plan.json", plan)
     found = {e.part: e for e in summarise(read_run(tmp_path)).effects if e.measure == "success"}
-    main, crossed = found["backbone"].estimate, found["backbone x coupling"].estimate
-    assert main is not None and crossed is not None
+    main, both = found["backbone"].estimate, found["backbone x coupling"].estimate
+    assert main is not None and both is not None
     assert main.value == pytest.approx(-0.25, abs=0.1)
-    assert abs(crossed.value) == pytest.approx(0.5, abs=0.15)
-    assert crossed.excludes_zero
+    assert abs(both.value) == pytest.approx(0.5, abs=0.15)
+    assert both.excludes_zero
     assert len(found["backbone"].over) == 4
     assert not found.keys() & {"schedule"}

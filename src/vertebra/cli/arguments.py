@@ -42,6 +42,11 @@ class PilotCommand:
     backbone: Literal["auto", "prior", "scratch", "shuffled"] = "auto"
     """What backbones start from: shipped priors, nothing, or priors of the same size that were
     trained on shuffled pairs; auto: priors, on the table-top, if they are shipped for all arms."""
+    factor: tuple[str, ...] = ()
+    """Parts to vary, all else equal, instead of --recipes: backbone=vlm,video or
+    coupling=joint,head; with both, every combination is an arm."""
+    coupling: Literal["joint", "head"] | None = None
+    """Coupling of all arms of --factor, where it is not varied itself; joint by default."""
     demos: tuple[int, ...] = ()
     """Numbers of demonstrations; 300 and 2000 on the table-top, 20 elsewhere by default."""
     seeds: int = 3

@@ -15,6 +15,7 @@ from vertebra.pilot.facts import cores
 from vertebra.pilot.plan import Question, priors_of_arms
 from vertebra.policy.recipe import Recipe
 from vertebra.recipes import chosen
+from vertebra.recipes.crossing import read_factors
 from vertebra.spec.errors import MissingExtra
 from vertebra.spec.seeds import SeedTree
 from vertebra.spec.storage import read_json, write_json
@@ -100,6 +101,17 @@ def stopped() -> int:
     return 130
 
 
+def _recipes(command: PilotCommand) -> tuple[Recipe, ...]:
+    """What is compared: recipes by name, or parts crossed."""
+    if not command.factor:
+        if command.coupling is not None:
+            raise ValueError("--coupling holds the coupling of --factor; give --factor too")
+        return chosen(command.recipes)
+    if command.recipes != PilotCommand.recipes:
+        raise ValueError("--factor makes recipes of its own; leave out --recipes")
+    return read_factors(command.factor, command.coupling)
+
+
 def _require_sense(command: PilotCommand) -> None:
     """Refuse what cannot be meant, all of it at once, before anything is spent."""
     found: list[str] = []
@@ -114,7 +126,7 @@ def _require_sense(command: PilotCommand) -> None:
     if command.scenes is not None and command.scenes < 1:
         found.append(f"--scenes is {command.scenes}; at least 1 is needed")
     for check in (
-        lambda: chosen(command.recipes),
+        lambda: _recipes(command),
         lambda: _budget(command),
         lambda: _world(command),
     ):
@@ -192,7 +204,7 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
             f"--privileged points needs pointing targets, {material.source} has none: give data "
             "that have them, or --privileged none."
         )
-    recipes = chosen(command.recipes)
+    recipes = _recipes(command)
     start = _start(command, recipes, on_tabletop=isinstance(settings, TabletopSettings))
     draws, fewer = ((), ())
     if settings is not None:
