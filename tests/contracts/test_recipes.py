@@ -1,6 +1,7 @@
 """What every recipe must do at tiny size, with and without pointing, sighted and blind."""
 
 import functools
+import hashlib
 import json
 import pickle
 from collections.abc import Sequence
@@ -20,7 +21,14 @@ from vertebra.coupling.kinds import Head, Inverse
 from vertebra.coupling.table import Embed, Joint, closure
 from vertebra.data.cache import FrameCache
 from vertebra.policy.acting import TrainedPolicy
-from vertebra.policy.checkpoint import load_policy, save_policy
+from vertebra.policy.checkpoint import (
+    MANIFEST,
+    WEIGHTS,
+    load_policy,
+    read_tensors,
+    save_policy,
+    tensor_bytes,
+)
 from vertebra.policy.losses import losses, weighted_total
 from vertebra.policy.network import Network
 from vertebra.policy.recipe import Recipe
@@ -201,6 +209,28 @@ def test_a_saved_policy_acts_as_before(recipe: Recipe, tmp_path: Path) -> None:
     loaded = load_policy(tmp_path)
     assert loaded.network.shape == policy.network.shape
     assert (chunk(loaded) == chunk(policy)).all()
+
+
+@pytest.mark.parametrize("name", ["pi0", "fast-wam"])
+def test_weights_of_version_1_are_read(name: str, tmp_path: Path) -> None:
+    policy = policy_of(recipes.by_name(name))
+    save_policy(tmp_path, policy, {})
+    pixels = policy.network.shape.recipe.pixels
+    was = {
+        f"senses.eyes.{pixels}.": "cameras.",
+        "senses.words.": "words.",
+        "senses.state.": "state.",
+    }
+    tensors = read_tensors(tmp_path / WEIGHTS)
+    for new, old in was.items():
+        assert any(key.startswith(new) for key in tensors)
+        tensors = {key.replace(new, old): value for key, value in tensors.items()}
+    content = tensor_bytes(tensors)
+    (tmp_path / WEIGHTS).write_bytes(content)
+    plain = json.loads((tmp_path / MANIFEST).read_text())
+    plain |= {"version": 1, "sha256": hashlib.sha256(content).hexdigest()}
+    (tmp_path / MANIFEST).write_text(json.dumps(plain))
+    assert (chunk(load_policy(tmp_path)) == chunk(policy)).all()
 
 
 @every

@@ -20,7 +20,8 @@ from vertebra.spec.errors import SpecMismatch
 from vertebra.spec.storage import read_json, to_plain, write_bytes, write_json
 from vertebra.spec.wire import action_spec_from_plain, observation_spec_from_plain
 
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
+READABLE = (1, 2)
 WEIGHTS = "weights.safetensors"
 MANIFEST = "manifest.json"
 
@@ -70,10 +71,10 @@ def load_policy(directory: Path) -> TrainedPolicy:
     if not (directory / MANIFEST).exists():
         raise ValueError(f"{directory} holds no checkpoint ({MANIFEST} is missing).")
     plain = read_json(directory / MANIFEST)
-    if plain.get("version") != CHECKPOINT_VERSION:
+    if plain.get("version") not in READABLE:
         raise ValueError(
             f"{directory} has checkpoint version {plain.get('version')!r}, this program reads "
-            f"{CHECKPOINT_VERSION}."
+            f"{' and '.join(map(str, READABLE))}."
         )
     content = (directory / WEIGHTS).read_bytes()
     if hashlib.sha256(content).hexdigest() != plain["sha256"]:
@@ -93,6 +94,8 @@ def load_policy(directory: Path) -> TrainedPolicy:
         )
     )
     tensors = load_tensors(content)
+    if plain["version"] == 1:
+        tensors = _named_anew(tensors, network.shape.recipe.pixels)
     differences = tensor_differences(network.state_dict(), tensors)
     if differences:
         raise SpecMismatch(
@@ -104,6 +107,17 @@ def load_policy(directory: Path) -> TrainedPolicy:
         state_normaliser=Normaliser.from_json(plain["state_normaliser"]),
         action_normaliser=Normaliser.from_json(plain["action_normaliser"]),
     )
+
+
+def _named_anew(tensors: Mapping[str, Tensor], pixels: str) -> dict[str, Tensor]:
+    """Tensors of version 1, in which what embeds the given streams stood by itself."""
+    moved = {"cameras": f"senses.eyes.{pixels}", "words": "senses.words", "state": "senses.state"}
+
+    def name_of(old: str) -> str:
+        part, _, rest = old.partition(".")
+        return f"{moved[part]}.{rest}" if part in moved else old
+
+    return {name_of(old): value for old, value in tensors.items()}
 
 
 def tensor_differences(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
