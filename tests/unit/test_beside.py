@@ -32,7 +32,8 @@ def test_a_pilot_beside_itself_has_no_changes(first):
     found = beside(first, first)
     assert found.changes == () and found.barriers == ()
     assert {row.words for row in found.rows} == {"not shown to differ"}
-    assert all(row.low < 0 < row.high for row in found.rows)
+    ends = [(row.low, row.high) for row in found.rows]
+    assert all(low is not None and high is not None and low < 0 < high for low, high in ends)
 
 
 def test_a_planted_difference_is_found(first, tmp_path):
@@ -96,6 +97,7 @@ def test_the_interval_covers_a_known_difference():
         *(pilots(side, draws, 3 + k) for k, side in enumerate(sides)), strict=True
     ):
         ends = separate(*(_estimate(pilot.success[0, :, -1]) for pilot in (one, other)))
+        assert ends is not None
         held += ends[0] <= true <= ends[1]
     assert held / draws >= 0.95
 

@@ -75,13 +75,15 @@ def test_the_cheapest_way_adds_up(run_dir: Path, summary: Summary, capsys) -> No
     told = [one for one in priced.values() if one.total is not None]
     assert told
     for one in told:
+        assert one.demonstrations is not None
         hours = [c.train_seconds / 3600 for c in summary.costs if c.arm == one.arm]
         wanted = 2.5 * one.demonstrations + sum(hours) / len(hours)
         assert one.total == pytest.approx(wanted, rel=1e-6)
         assert one.labels == pytest.approx(one.demonstrations)
         assert one.video_frames == pytest.approx(15 * one.demonstrations * (one.arm != "pi0"))
         parts = (one.demonstration_part, one.label_part, one.video_part, one.training_part)
-        assert one.total == pytest.approx(sum(parts))
+        assert one.total == pytest.approx(sum(part for part in parts if part is not None))
+        assert None not in parts
         assert (one.total_high is None) == (one.high is None)
         crossing = next(p.crossing for p in summary.prices if p.arm == one.arm)
         assert one.extrapolated == (crossing is None)
