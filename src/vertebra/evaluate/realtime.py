@@ -287,6 +287,7 @@ class _Episode:
             first_grasped=judged.first_grasped if judged else None,
             target=self.target,
             progress=float(self.progress),
+            links=plan.task.links,
             steps=self.ticks,
             model_evaluations=dict(sorted(self.evaluations.items())),
             held_ticks=self.held,

@@ -317,6 +317,7 @@ class _Block:
             first_grasped=judged.first_grasped if judged else None,
             target=lane.target,
             progress=float(lane.progress),
+            links=plan.task.links,
             steps=lane.steps,
             model_evaluations=dict(sorted(lane.evaluations.items())),
             error=lane.error,

@@ -223,7 +223,7 @@ def _measures(point: Point, twin: Point | None, summary: Summary) -> list[Measur
 
 def _price_measure(price: Price) -> Measure:
     """The burden: demonstrations to the target."""
-    label = f"Demonstrations for {phrases.percent(price.target)} success"
+    label = f"Demonstrations for {phrases.target(price)}"
     if price.crossing is None:
         value, _, rest = price.words.partition(" (")
         told = value if value[:1] in "<>" else phrases.NO_NUMBER

@@ -1,6 +1,7 @@
 """How numbers are written for people."""
 
 from vertebra.stats.interval import Estimate
+from vertebra.verdict.summary import Price
 
 SPLITS = {
     "all": "all splits",
@@ -61,6 +62,11 @@ TO = f"{THIN}–\u2060{THIN}"
 def percent(value: float | None) -> str:
     """A share: ``64 %``."""
     return NO_NUMBER if value is None else f"{100 * value:.0f}{THIN}%"
+
+
+def target(price: Price) -> str:
+    """The success asked for, and of what: ``60 % success``."""
+    return f"{percent(price.target)} {'of all links of the chains' if price.chains else 'success'}"
 
 
 def percent_range(estimate: Estimate) -> str:

@@ -1,5 +1,6 @@
 """The episode record: the only thing that leaves an evaluation, and all that statistics read."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -50,6 +51,7 @@ class EpisodeRecord:
         first_grasped: Object grasped first.
         target: Object that the task is about.
         progress: Largest progress of the asked task, in [0, 1].
+        links: Tasks that were asked for one after the other; 1 but for chains.
         steps: Control steps.
         model_evaluations: Network evaluations by stage, summed over the episode.
         held_ticks: Steps on which the robot had to hold because no action was ready.
@@ -80,6 +82,7 @@ class EpisodeRecord:
     first_grasped: str | None
     target: str | None
     progress: float
+    links: int = 1
     steps: int
     model_evaluations: Mapping[str, int]
     held_ticks: int = 0
@@ -92,7 +95,17 @@ class EpisodeRecord:
         """Hash of everything but the timing."""
         plain = to_plain(self)
         del plain["timing"]
+        if self.links == 1:  # as in records from before chains were counted
+            del plain["links"]
         return digest(plain)
+
+    @property
+    def completed(self) -> int:
+        """How many of its links were completed; none in an error."""
+        if self.outcome == Outcome.ERROR:
+            return 0
+        done = math.floor(self.progress * self.links + 1e-6)
+        return self.links if self.outcome == Outcome.SUCCESS else min(done, self.links - 1)
 
 
 def record_from_plain(plain: Mapping[str, Any]) -> EpisodeRecord:
@@ -107,7 +120,7 @@ def record_from_plain(plain: Mapping[str, Any]) -> EpisodeRecord:
             f"version {RECORD_VERSION}. Use the version of vertebra that wrote it."
         )
     known = {f.name for f in fields(EpisodeRecord)}
-    missing, unknown = known - set(plain), set(plain) - known
+    missing, unknown = known - {"links"} - set(plain), set(plain) - known
     if missing or unknown:
         raise ValueError(
             f"Episode record lacks {sorted(missing)} and has unknown fields {sorted(unknown)}."

@@ -15,12 +15,15 @@ class Task:
         skill: The kind of task, for example ``put``.
         instruction: The sentence that asks for it.
         paraphrases: Other sentences for the same task (held-out wordings).
+        links: How many tasks it asks for one after the other, in one episode (CALVIN: 5); its
+            progress is then the share of them that was completed.
     """
 
     id: str
     skill: str
     instruction: str
     paraphrases: tuple[str, ...] = ()
+    links: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

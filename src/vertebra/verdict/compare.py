@@ -89,19 +89,25 @@ def comparisons(run: Run) -> tuple[Comparison, ...]:
 
 
 def cells_of(run: Run, arm: str) -> list[Cell]:
-    """Success of every finished training of an arm on the headline split, in the task mix."""
+    """Success of every finished training of an arm on the headline split, in the task mix.
+
+    A chain counts by its links: how many were completed, of how many that were asked for.
+    """
     found: list[Cell] = []
     for job in run.jobs:
         chosen = headline(job.records, headline_split(run)) if job.arm == arm else []
         weighted = rollouts(chosen, succeeded, run.plan.criteria.mix)
         if weighted:
-            # Weights have a mean of 1; the ends of a rate stay the ends under rounding.
-            successes = min(float(len(chosen)), sum(r.value * r.weight for r in weighted))
+            links = sum(record.links for record in chosen)
+            done = sum(
+                record.completed * one.weight for record, one in zip(chosen, weighted, strict=True)
+            )
             found.append(
                 Cell(
                     demonstrations=job.demonstrations,
-                    successes=successes,
-                    trials=len(chosen),
+                    # Weights have a mean of 1; the ends of a rate stay the ends under rounding.
+                    successes=min(float(links), done),
+                    trials=links,
                     seed=job.seed,
                 )
             )

@@ -67,6 +67,7 @@ def price(run: Run, arm: str) -> Price:
         crossing=None,
         ceiling=1.0,
         words="",
+        chains=any(record.links > 1 for job in run.jobs for record in job.records),
     )
     if len(counts) < 2:
         words = f"finished at {len(counts)} of the 2 or more numbers of demonstrations that a curve"

@@ -17,7 +17,6 @@ from vertebra.verdict.hearing import Language
 from vertebra.verdict.purchase import Purchase
 
 SUMMARY_VERSION = 3
-
 BETTER_FIRST = "first better"
 BETTER_SECOND = "second better"
 EQUIVALENT = "equivalent"
@@ -285,6 +284,7 @@ class Price:
         crossing: Where its curve meets the target; ``None`` when that was not bracketed.
         ceiling: Success rate that its curve levels off at; 1 when the data ask for none.
         words: For people: a number, ``> N``, ``< N`` or ``cannot tell: ...``.
+        chains: Whether the rate is the share of completed links.
     """
 
     arm: str
@@ -292,6 +292,7 @@ class Price:
     crossing: Crossing | None
     ceiling: float
     words: str
+    chains: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
