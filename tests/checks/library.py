@@ -1,7 +1,10 @@
 """Weights and inputs that anyone can make again, for comparisons with other libraries."""
 
+import importlib
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +33,22 @@ def fill(module: nn.Module, name: str = "") -> dict[str, Tensor]:
     weights = made_weights({n: tuple(value.shape) for n, value in module.named_parameters()})
     module.load_state_dict(weights, strict=False)
     return weights
+
+
+def save_tokenizer(directory: Path, special: Mapping[str, str]) -> None:
+    """A tokenizer of three words (numbers 3 to 5) as transformers writes it.
+
+    Args:
+        directory: Where to.
+        special: The library's names of three special tokens, and the tokens (numbers 0 to 2).
+    """
+    library: Any = importlib.import_module("transformers")
+    split_by: Any = importlib.import_module("tokenizers")
+    words = {word: i for i, word in enumerate((*special.values(), "lift", "the", "box"))}
+    unknown = special["unk_token"]
+    split = split_by.Tokenizer(split_by.models.WordLevel(words, unk_token=unknown))
+    split.pre_tokenizer = split_by.pre_tokenizers.Whitespace()
+    library.PreTrainedTokenizerFast(tokenizer_object=split, **special).save_pretrained(directory)
 
 
 def relative_error(found: Tensor, wanted: Tensor) -> float:

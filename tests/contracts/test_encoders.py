@@ -1,13 +1,12 @@
 """Frozen encoders as the libraries write them, at tiny size."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from checks.library import fill, numbers, relative_error
+from checks.library import fill, numbers, relative_error, save_tokenizer
 from vertebra.policy.encoders import t5_states, wan_latents
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -40,12 +39,8 @@ def test_pictures_become_the_normalised_latents_of_the_autoencoder(tmp_path: Pat
 
 def test_words_become_states_padded_with_zeros(tmp_path: Path) -> None:
     library: Any = pytest.importorskip("transformers", reason=NO_LIBRARY)
-    split_by: Any = importlib.import_module("tokenizers")
-    words = {word: i for i, word in enumerate(("<pad>", "</s>", "<unk>", "lift", "the", "box"))}
-    split = split_by.Tokenizer(split_by.models.WordLevel(words, unk_token="<unk>"))  # noqa: S106
-    split.pre_tokenizer = split_by.pre_tokenizers.Whitespace()
-    special = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    library.PreTrainedTokenizerFast(tokenizer_object=split, **special).save_pretrained(tmp_path)
+    special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    save_tokenizer(tmp_path, special)
     config = library.UMT5Config(
         vocab_size=6, d_model=12, d_kv=4, d_ff=16, num_layers=2, num_heads=2
     )

@@ -3,7 +3,6 @@
 Against recorded numbers everywhere; against the libraries themselves where they are installed.
 """
 
-import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from checks import pi0, wan
-from checks.library import made_weights, relative_error
+from checks.library import made_weights, relative_error, save_tokenizer
 from fakes.checkpoint_files import recorded as layout
 from vertebra.policy.adapt_pi0 import our_name, renamed
 from vertebra.policy.network import Network
@@ -160,13 +159,8 @@ def test_pi0_on_the_picture_encoder_of_transformers() -> None:
 
 def saved_pi0(directory: Path) -> Path:
     """A pi0 and a tokenizer of words as the library writes them."""
-    library: Any = importlib.import_module("transformers")
-    split_by: Any = importlib.import_module("tokenizers")
-    words = {word: i for i, word in enumerate(("<pad>", "<bos>", "<unk>", "lift", "the", "box"))}
-    split = split_by.Tokenizer(split_by.models.WordLevel(words, unk_token="<unk>"))  # noqa: S106
-    split.pre_tokenizer = split_by.pre_tokenizers.Whitespace()
-    special = {"bos_token": "<bos>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    library.PreTrainedTokenizerFast(tokenizer_object=split, **special).save_pretrained(directory)
+    special = {"pad_token": "<pad>", "bos_token": "<bos>", "unk_token": "<unk>"}
+    save_tokenizer(directory, special)
     pi0.library_model().save_pretrained(directory)
     return directory
 

@@ -8,6 +8,7 @@ from torch import nn
 from vertebra.backbones.gemma import GemmaNorm, GemmaSizes, gemma_layers
 from vertebra.backbones.wan import WanSizes, wan_layers
 from vertebra.backbones.wan_ends import WanClosing, WanEmbedder, WanEnds
+from vertebra.spec.named import one_named
 
 GEMMA_2B = GemmaSizes(width=2048, layers=18, heads=8, kv_heads=1, head_width=256, hidden=16384)
 GEMMA_300M = replace(GEMMA_2B, width=1024, hidden=4096)
@@ -111,8 +112,4 @@ def published(name: str) -> Published:
     Raises:
         ValueError: Listing the known names.
     """
-    for one in PUBLISHED:
-        if one.name == name:
-            return one
-    known = ", ".join(one.name for one in PUBLISHED)
-    raise ValueError(f"No published sizes are known for '{name}'. Known are: {known}.")
+    return one_named(PUBLISHED, name, f"No published sizes are known for '{name}'")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from vertebra.spec.named import one_named
+
 GROUP = 2
 """Frames in a group of the autoencoder; one group ends at each of ``Size.future_steps``."""
 CODE_GRID, CODE_CHANNELS = 4, 32
@@ -153,8 +155,4 @@ def size_by_name(name: str) -> Size:
     Raises:
         ValueError: Listing the known names.
     """
-    for size in SIZES:
-        if size.name == name:
-            return size
-    known = ", ".join(size.name for size in SIZES)
-    raise ValueError(f"No size is named '{name}'. Known are: {known}.")
+    return one_named(SIZES, name, f"No size is named '{name}'")

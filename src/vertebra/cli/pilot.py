@@ -94,10 +94,14 @@ def count_jobs(steps: Steps, out: Path, question: Question) -> None:
     steps.finished += (out / "reference" / "result.json").exists()
 
 
+def command_line() -> str:
+    """The words with which this command was called."""
+    return shlex.join(["vertebra", *sys.argv[1:]])
+
+
 def stopped() -> int:
     """Say how to continue."""
-    again = shlex.join(["vertebra", *sys.argv[1:]])
-    sys.stderr.write(f"\nStopped; nothing finished is lost. To continue:\n  {again}\n")
+    sys.stderr.write(f"\nStopped; nothing finished is lost. To continue:\n  {command_line()}\n")
     return 130
 
 

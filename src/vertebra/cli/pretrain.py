@@ -1,10 +1,9 @@
 """The command ``pretrain``."""
 
-import shlex
-import sys
 from pathlib import Path
 
 from vertebra.cli.arguments_pretrain import PretrainCommand
+from vertebra.cli.pilot import command_line, stopped
 from vertebra.cli.reading import write_out, write_out_json
 from vertebra.cli.watch import Steps
 from vertebra.spec.errors import MissingExtra
@@ -50,7 +49,6 @@ def pretrain_command(command: PretrainCommand) -> int:
         codec=read_prior(codec).card["sha256"] if codec else "",
     )
     out = command.out or Path("runs/pretrain") / spec.name
-    again = shlex.join(["vertebra", *sys.argv[1:]])
     try:
         with Steps() as steps:
             path = pretrain(
@@ -58,7 +56,7 @@ def pretrain_command(command: PretrainCommand) -> int:
                 budget,
                 out,
                 codec=codec,
-                command=again,
+                command=command_line(),
                 workers=command.workers,
                 on_progress=lambda p: steps.tell(
                     spec.name,
@@ -68,8 +66,7 @@ def pretrain_command(command: PretrainCommand) -> int:
                 ),
             )
     except KeyboardInterrupt:
-        sys.stderr.write(f"\nStopped; nothing finished is lost. To continue:\n  {again}\n")
-        return 130
+        return stopped()
     if command.json:
         write_out_json({"weights": path, "card": read_json(path.with_suffix(".json"))})
     else:

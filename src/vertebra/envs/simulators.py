@@ -3,6 +3,7 @@
 from vertebra.envs.libero.simulator import LIBERO
 from vertebra.envs.metaworld.simulator import METAWORLD
 from vertebra.envs.simulator import Simulator
+from vertebra.spec.named import one_named
 
 SIMULATORS: tuple[Simulator, ...] = (LIBERO, METAWORLD)
 
@@ -13,8 +14,4 @@ def simulator_by_name(name: str) -> Simulator:
     Raises:
         ValueError: Listing the known names.
     """
-    for simulator in SIMULATORS:
-        if simulator.name == name:
-            return simulator
-    known = ", ".join(simulator.name for simulator in SIMULATORS)
-    raise ValueError(f"No simulator is named {name!r}. Known are: {known}.")
+    return one_named(SIMULATORS, name, f"No simulator is named {name!r}")

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 
 from vertebra.data.cache import FrameCache, build_cache, open_cache
-from vertebra.envs.protocol import Environment
 from vertebra.evaluate.actor import PolicyActor
 from vertebra.evaluate.plan import Draw, EpisodePlan, plan_draws
-from vertebra.evaluate.run import Identity, run_episodes
+from vertebra.evaluate.run import Identity
 from vertebra.pilot.again import Evaluate, Setting, asked_again
 from vertebra.pilot.grid import Cell
 from vertebra.pilot.jobs import job_from_plain
@@ -26,6 +25,7 @@ from vertebra.pilot.layout import JobDirectory, RunDirectory
 from vertebra.pilot.material import Material
 from vertebra.pilot.parts import Parts
 from vertebra.pilot.plan import PilotPlan
+from vertebra.pilot.robustness import in_lock_step
 from vertebra.pilot.worlds import TABLETOP
 from vertebra.spec.record import EpisodeRecord
 from vertebra.spec.seeds import SeedTree, seed_at
@@ -161,26 +161,15 @@ class Teacher:
                     facts = self._teach(cell, count, root)
                     policy = self.parts.load_policy(JobDirectory(root=root).checkpoint)
                     actor = PolicyActor(policy)
+                run_all = in_lock_step(self.parts.make_environment)
                 old = self.plan.question.environment or {}
-                records = [
-                    *self._run(actor, world, self._new_episodes(world), identity),
-                    *self._run(actor, old, episodes, identity),
-                ]
-                return records, facts
+                records, _ = run_all(actor, world, self._new_episodes(world), identity)
+                kept, _ = run_all(actor, old, episodes, identity)
+                return [*records, *kept], facts
 
             return evaluate
 
         return of
-
-    def _run(
-        self,
-        actor: PolicyActor,
-        world: Mapping[str, Any],
-        episodes: Sequence[EpisodePlan],
-        identity: Identity,
-    ) -> list[EpisodeRecord]:
-        make: Callable[[], Environment] = lambda: self.parts.make_environment(world)  # noqa: E731
-        return list(run_episodes(actor, make, episodes, identity)) if episodes else []
 
     def _new_episodes(self, world: Mapping[str, Any]) -> tuple[EpisodePlan, ...]:
         environment = self.parts.make_environment(world)

@@ -22,9 +22,9 @@ from vertebra.backbones.wan_ends import WanClosing, WanEmbedder, wan_places
 from vertebra.coupling.cache import Cache
 from vertebra.coupling.joint import JointAttention
 from vertebra.policy.body import Body, Laid
+from vertebra.policy.checkpoint import rename_tensors
 from vertebra.policy.senses import Context, Given
 from vertebra.policy.shape import Shape
-from vertebra.spec.errors import SpecMismatch
 from vertebra.spec.streams import Role
 
 STEPS = 1000.0
@@ -320,17 +320,7 @@ def renamed(released: Mapping[str, Tensor], teachers: Sequence[str] = ()) -> dic
     Raises:
         SpecMismatch: Naming every tensor that Fast-WAM does not have.
     """
-    found: dict[str, Tensor] = {}
-    strange: list[str] = []
-    for name, value in released.items():
-        try:
-            found[our_name(name)] = value
-        except ValueError as error:
-            strange.append(str(error))
-    if strange:
-        raise SpecMismatch(
-            "These are not the weights of a Fast-WAM:\n  - " + "\n  - ".join(strange)
-        )
+    found = rename_tensors(released, our_name, "Fast-WAM")
     shared = {n: v for n, v in found.items() if n.startswith("inputs.future.")}
     for teacher in teachers:
         found |= {n.replace("future", teacher, 1): value for n, value in shared.items()}

@@ -22,9 +22,9 @@ from vertebra.coupling.joint import JointAttention
 from vertebra.coupling.table import Embed
 from vertebra.nn.embeddings import NoisyTokens
 from vertebra.policy.body import Body, running_places
+from vertebra.policy.checkpoint import rename_tensors
 from vertebra.policy.senses import Context, Given
 from vertebra.policy.shape import Shape
-from vertebra.spec.errors import SpecMismatch
 from vertebra.spec.streams import Role
 
 Prompts = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
@@ -293,18 +293,7 @@ def renamed(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         SpecMismatch: Naming every tensor that pi0 does not have.
     """
-    found: dict[str, Tensor] = {}
-    strange: list[str] = []
-    for name, value in released.items():
-        try:
-            ours = our_name(name)
-        except ValueError as error:
-            strange.append(str(error))
-            continue
-        if ours is not None:
-            found[ours] = value
-    if strange:
-        raise SpecMismatch("These are not the weights of a pi0:\n  - " + "\n  - ".join(strange))
+    found = rename_tensors(released, our_name, "pi0")
     tied = next((value for name, value in released.items() if TIED.search(name)), None)
     if tied is not None:
         found.setdefault("senses.table.weight", tied)

@@ -1,7 +1,7 @@
 """A trained policy on disk: a JSON manifest and safetensors; nothing is unpickled."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,34 @@ def tensor_differences(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]
         if name in found and found[name].shape != value.shape
     ]
     return differences
+
+
+def rename_tensors(
+    tensors: Mapping[str, Tensor], our_name: Callable[[str], str | None], what: str
+) -> dict[str, Tensor]:
+    """Tensors under our names; those for which there is none are left out.
+
+    Args:
+        tensors: As another program names them.
+        our_name: Raises ``ValueError`` for a name that such weights do not have.
+        what: Whose weights these should be.
+
+    Raises:
+        SpecMismatch: Naming every tensor that such weights do not have.
+    """
+    found: dict[str, Tensor] = {}
+    strange: list[str] = []
+    for name, value in tensors.items():
+        try:
+            ours = our_name(name)
+        except ValueError as error:
+            strange.append(str(error))
+            continue
+        if ours is not None:
+            found[ours] = value
+    if strange:
+        raise SpecMismatch(f"These are not the weights of a {what}:\n  - " + "\n  - ".join(strange))
+    return found
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:

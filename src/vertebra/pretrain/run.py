@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from vertebra.backbones.prior import Prior, read_prior, write_prior
 from vertebra.data.cache import FrameCache
@@ -20,6 +19,7 @@ from vertebra.pretrain.spec import PretrainSpec, pretrain_spec_from_plain, witho
 from vertebra.pretrain.tasks import AutoencoderTask, Task, make_task
 from vertebra.pretrain.vlm import asked_at
 from vertebra.spec.storage import digest, read_json, to_plain, write_json
+from vertebra.train.flops import step_flops
 from vertebra.train.optim import Optimiser
 from vertebra.train.run import Pace, Progress, Run, require_same, still_improving
 
@@ -154,10 +154,7 @@ def _seconds(task: Task) -> float:
 
 def count_flops(task: Task) -> float:
     """Operations of one step: losses and gradients, and what a frozen autoencoder codes."""
-    with FlopCounterMode(display=False) as counter:
-        task.loss(0)[1].backward()
-    task.network.zero_grad()
-    return float(counter.get_total_flops())
+    return step_flops(task.network, lambda: task.loss(0)[1])
 
 
 def _card(

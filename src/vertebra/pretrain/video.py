@@ -20,14 +20,13 @@ from vertebra.data.cache import FrameCache
 from vertebra.flow.path import between, velocity
 from vertebra.flow.solver import euler
 from vertebra.flow.times import draw_times
-from vertebra.nn.embeddings import NoisyTokens, PixelTokens, Words
+from vertebra.nn.embeddings import NoisyTokens, Words
 from vertebra.policy.frames import shrink
 from vertebra.policy.pointing import Pointing, pointing_loss
 from vertebra.policy.targets import moving_weight
 from vertebra.pretrain.corpus import CAMERA
 from vertebra.pretrain.pairs import GRID, vocabulary
-from vertebra.pretrain.stage import SIZE_PX
-from vertebra.pretrain.vlm import Asked
+from vertebra.pretrain.vlm import Asked, eye_of
 from vertebra.spec.noise import ShiftedUniform
 from vertebra.spec.streams import ALL, denoised, given
 
@@ -68,13 +67,7 @@ class VideoPrior(nn.Module):
     def __init__(self, size: Size, codec: VideoAutoencoder, *, pointing: bool) -> None:
         super().__init__()
         self.size = size
-        self.eye = PixelTokens(
-            height=SIZE_PX,
-            width_px=SIZE_PX,
-            stride=size.fine_stride,
-            width=size.trunk,
-            channels=size.channels,
-        )
+        self.eye = eye_of(size)
         self.words = Words(vocabulary(), size.trunk)
         self.attention = shipped_attention(
             TABLE,

@@ -49,6 +49,17 @@ class Asked:
     pairs: tuple[Pair, ...]
 
 
+def eye_of(size: Size) -> PixelTokens:
+    """The stem of a policy's first camera, for pictures of the corpus."""
+    return PixelTokens(
+        height=SIZE_PX,
+        width_px=SIZE_PX,
+        stride=size.fine_stride,
+        width=size.trunk,
+        channels=size.channels,
+    )
+
+
 class VlmPrior(nn.Module):
     """Stem, words, trunk and pointing head of a vision-language backbone.
 
@@ -62,13 +73,7 @@ class VlmPrior(nn.Module):
     def __init__(self, size: Size, *, pointing: bool) -> None:
         super().__init__()
         self.size = size
-        self.eye = PixelTokens(
-            height=SIZE_PX,
-            width_px=SIZE_PX,
-            stride=size.fine_stride,
-            width=size.trunk,
-            channels=size.channels,
-        )
+        self.eye = eye_of(size)
         self.words = Words(vocabulary(), size.trunk)
         self.attention = shipped_attention(
             TABLE,

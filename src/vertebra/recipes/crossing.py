@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
-from vertebra.backbones.kinds import VLM, Backbone, Video
+from vertebra.backbones.kinds import Backbone
 from vertebra.coupling.kinds import Coupling, Features, Head
 from vertebra.coupling.table import Joint
-from vertebra.policy.process import Process
 from vertebra.policy.recipe import Recipe
-from vertebra.recipes.gr00t import DECODER
-from vertebra.schedules.kinds import ActionOnly
-from vertebra.spec.noise import BetaTimes
+from vertebra.recipes.features_only import FEATURES_ONLY
+from vertebra.recipes.gr00t import DECODER, GR00T
+from vertebra.recipes.pi0 import PI0
 from vertebra.spec.streams import ALL, denoised, given
 
 
@@ -41,23 +40,8 @@ def _head(trunk: Joint) -> Head:
 
 
 BACKBONES: Mapping[str, tuple[Backbone, Joint]] = {
-    "vlm": (
-        VLM(),
-        Joint(
-            streams=(given("image"), given("text")),
-            sees={"image": {"image": ALL, "text": ALL}, "text": {"image": ALL, "text": ALL}},
-            experts={"image": "vlm", "text": "vlm"},
-        ),
-    ),
-    "video": (
-        Video(),
-        Joint(
-            streams=(given("frame"),),
-            sees={"frame": {"frame": ALL}},
-            experts={"frame": "video"},
-            context=("text",),
-        ),
-    ),
+    "vlm": (GR00T.backbone, GR00T.trunk),
+    "video": (FEATURES_ONLY.backbone, FEATURES_ONLY.trunk),
 }
 COUPLINGS: Mapping[str, Callable[[Joint], Coupling]] = {"joint": _joint, "head": _head}
 LEVELS: Mapping[str, tuple[str, ...]] = {
@@ -79,8 +63,8 @@ def _recipe(backbone: str, coupling: str) -> Recipe:
         source="vertebra (parts crossed)",
         backbone=model,
         coupling=COUPLINGS[coupling](trunk),
-        schedule=ActionOnly(steps=10),
-        noise={"action": Process(times=BetaTimes(a=1.5, b=1.0, scale=0.999))},
+        schedule=PI0.schedule,
+        noise=PI0.noise,
     )
 
 

@@ -17,8 +17,8 @@ from vertebra.verdict.again_read import (
     Lesson,
     LessonRatio,
 )
-from vertebra.verdict.compare import as_ratio
-from vertebra.verdict.cost import read_curve
+from vertebra.verdict.compare import as_ratio, cell_of
+from vertebra.verdict.cost import UNDETERMINED, read_curve
 from vertebra.verdict.measure import pairs, rollouts, succeeded
 from vertebra.verdict.rule import SEEDS_REQUIRED
 
@@ -83,19 +83,16 @@ def _by_arm(jobs: Sequence[AgainJob], key: Key) -> dict[str, list[AgainJob]]:
 
 
 def _cells(jobs: Sequence[AgainJob], key: Key) -> list[Cell]:
-    cells: list[Cell] = []
-    for job in jobs:
-        new = [r for r in job.records if r.skill == key[0]]
-        if job.facts["demonstrations"] and new:
-            cells.append(
-                Cell(
-                    demonstrations=int(job.facts["demonstrations"]),
-                    successes=sum(succeeded(r) for r in new),
-                    trials=len(new),
-                    seed=job.seed,
-                )
-            )
-    return cells
+    found = [
+        cell_of(
+            [r for r in job.records if r.skill == key[0]],
+            int(job.facts["demonstrations"]),
+            job.seed,
+        )
+        for job in jobs
+        if job.facts["demonstrations"]
+    ]
+    return [cell for cell in found if cell is not None]
 
 
 def _one(
@@ -152,7 +149,7 @@ def _burden(cells: Sequence[Cell], target: float) -> str:
         return f"cannot tell: taught at {len(counts)} of the 2 or more numbers that a curve needs"
     curve = fit_curve(cells)
     if curve is None:
-        return "cannot tell: the curve is not determined (too few trainings, or no success)"
+        return UNDETERMINED
     return read_curve(curve, target)
 
 

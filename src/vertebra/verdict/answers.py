@@ -8,7 +8,7 @@ from vertebra.verdict.about import MEASURES
 from vertebra.verdict.numbers import sentence, signed
 from vertebra.verdict.rule import SEEDS_REQUIRED, level_at
 from vertebra.verdict.run import Run
-from vertebra.verdict.several import NAMED
+from vertebra.verdict.several import NAMED, nearest_open
 from vertebra.verdict.summary import CANNOT_TELL, Comparison, Price, Verdict
 
 
@@ -80,13 +80,11 @@ def what_is_missing(found: Verdict, run: Run, sides: Sequence[Comparison]) -> st
         return "Nothing for this question; other tasks, scenes or budgets are other questions."
     if not any(job.records for job in run.jobs):
         return "Rollouts on the robot or in a simulator of it."
-    open_ones = [c for c in sides if c.missing]
     if found.second:
-        open_ones = [c for c in open_ones if (c.first, c.second) == (found.first, found.second)]
-    open_ones.sort(key=lambda c: (c.settled_by is None, c.settled_by or 0))
-    if not open_ones:
+        sides = [c for c in sides if (c.first, c.second) == (found.first, found.second)]
+    first = nearest_open(sides)
+    if first is None:
         return found.next_step
-    first = open_ones[0]
     where = MEASURES[first.measure]
     if found.second:
         return sentence(f"{where}: {first.missing}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from vertebra.stats.interval import LEVEL
 from vertebra.stats.scaling import Crossing, Curve, fit_curve
 from vertebra.verdict.compare import cells_of
-from vertebra.verdict.cost import has_episodes, mean_ledger
+from vertebra.verdict.cost import UNDETERMINED, has_episodes, mean_ledger
 from vertebra.verdict.purchase import CHEAPEST, DEARER, OPEN, Purchase
 from vertebra.verdict.rule import SEEDS_REQUIRED, level_at
 from vertebra.verdict.run import Run
@@ -108,8 +108,7 @@ def _rates(run: Run, arm: str) -> Rates:
 def _purchase(run: Run, arm: str, curve: Curve | None) -> Purchase:
     target = run.plan.criteria.target_success
     if curve is None:
-        words = "cannot tell: the curve is not determined (too few trainings, or no success)"
-        return Purchase(arm=arm, words=words)
+        return Purchase(arm=arm, words=UNDETERMINED)
     reached = curve.reaching(target, LEVEL)
     if reached is None:
         least, most = curve.fits.fewest / 2, 2 * curve.fits.most

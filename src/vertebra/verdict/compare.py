@@ -6,7 +6,7 @@ corrected. Sighted arms are compared by :mod:`vertebra.verdict.rule`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vertebra.spec.criteria import DEMONSTRATIONS, FOLLOWING, SUCCESS, Criteria
 from vertebra.spec.record import EpisodeRecord
@@ -89,29 +89,35 @@ def comparisons(run: Run) -> tuple[Comparison, ...]:
 
 
 def cells_of(run: Run, arm: str) -> list[Cell]:
-    """Success of every finished training of an arm on the headline split, in the task mix.
+    """Success of every finished training of an arm on the headline split, in the task mix."""
+    split, mix = headline_split(run), run.plan.criteria.mix
+    found = [
+        cell_of(headline(job.records, split), job.demonstrations, job.seed, mix)
+        for job in run.jobs
+        if job.arm == arm
+    ]
+    return [cell for cell in found if cell is not None]
+
+
+def cell_of(
+    records: Sequence[EpisodeRecord],
+    demonstrations: int,
+    seed: int,
+    mix: Mapping[str, float] | None = None,
+) -> Cell | None:
+    """Success of one training; ``None`` when nothing counts.
 
     A chain counts by its links: how many were completed, of how many that were asked for.
     """
-    found: list[Cell] = []
-    for job in run.jobs:
-        chosen = headline(job.records, headline_split(run)) if job.arm == arm else []
-        weighted = rollouts(chosen, succeeded, run.plan.criteria.mix)
-        if weighted:
-            links = sum(record.links for record in chosen)
-            done = sum(
-                record.completed * one.weight for record, one in zip(chosen, weighted, strict=True)
-            )
-            found.append(
-                Cell(
-                    demonstrations=job.demonstrations,
-                    # Weights have a mean of 1; the ends of a rate stay the ends under rounding.
-                    successes=min(float(links), done),
-                    trials=links,
-                    seed=job.seed,
-                )
-            )
-    return found
+    weighted = rollouts(records, succeeded, mix)
+    if not weighted:
+        return None
+    links = sum(record.links for record in records)
+    done = sum(record.completed * one.weight for record, one in zip(records, weighted, strict=True))
+    # Weights have a mean of 1; the ends of a rate stay the ends under rounding.
+    return Cell(
+        demonstrations=demonstrations, successes=min(float(links), done), trials=links, seed=seed
+    )
 
 
 def paired_rollouts(

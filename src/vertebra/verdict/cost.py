@@ -10,6 +10,8 @@ from vertebra.verdict.compare import cells_of, records_of
 from vertebra.verdict.run import Job, Run
 from vertebra.verdict.summary import Cost, Latency, Price
 
+UNDETERMINED = "cannot tell: the curve is not determined (too few trainings, or no success)"
+
 
 def latencies(run: Run) -> tuple[Latency, ...]:
     """Quantiles of every stage of every arm that was timed, in the order of the plan."""
@@ -74,8 +76,7 @@ def price(run: Run, arm: str) -> Price:
         return replace(nothing, words=f"cannot tell: {words} needs")
     curve = fit_curve(cells)
     if curve is None:
-        words = "the curve is not determined (too few trainings, or no success)"
-        return replace(nothing, words=f"cannot tell: {words}")
+        return replace(nothing, words=UNDETERMINED)
     found = replace(
         nothing, ceiling=curve.ceiling, words=f"{read_curve(curve, target)}{_remarks(curve)}"
     )

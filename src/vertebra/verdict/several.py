@@ -57,9 +57,7 @@ def answer(sides: Sequence[Comparison], judgement: Judgement) -> Answer:
     left, beaten = judgement.undefeated, beaten_by(judgement)
     arms = list(dict.fromkeys(arm for pair in judgement.words for arm in pair))
     lost = {loser for loser, _ in beaten}
-    among = [c for c in sides if c.first in left and c.second in left and c.missing]
-    among.sort(key=lambda c: (c.settled_by is None, c.settled_by or 0))
-    nearest = among[0] if among else None
+    nearest = nearest_open([c for c in sides if c.first in left and c.second in left])
     seeds = max((c.difference.seeds for c in sides if c.difference is not None), default=0)
     if set(judgement.words.values()) == {EQUIVALENT}:
         measures = " and ".join(MEASURES[m] for m in dict.fromkeys(c.measure for c in sides))
@@ -84,6 +82,12 @@ def answer(sides: Sequence[Comparison], judgement: Judgement) -> Answer:
         verb = "was" if len(lost) == 1 else "were each"
         words += f" The other {len(lost)} {verb} shown to be worse than another policy."
     return Answer(word=CANNOT_TELL, first="", headline=words, open=nearest)
+
+
+def nearest_open(comparisons: Sequence[Comparison]) -> Comparison | None:
+    """The open comparison that would be settled first; ``None`` when none is open."""
+    among = [c for c in comparisons if c.missing]
+    return min(among, key=lambda c: (c.settled_by is None, c.settled_by or 0), default=None)
 
 
 def named(arms: Sequence[str]) -> str:
