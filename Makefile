@@ -65,6 +65,7 @@ fix: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/python -m vertebra.recipes.table README.md
 	$(BIN)/python -m vertebra.recipes.evidence docs/evidence.json docs/evidence.md
+	$(BIN)/python -m vertebra.planner.page docs/planner.md
 
 golden: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/golden --update-golden $(ARGS)

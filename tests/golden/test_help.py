@@ -22,6 +22,7 @@ COMMANDS = (
     "pretrain",
     "plan",
     "plan pilot",
+    "plan train",
     "plan change",
     "recipes",
     "recipes show",

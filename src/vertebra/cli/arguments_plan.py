@@ -1,8 +1,8 @@
-"""What can be said on the command line about planning: designs, and criteria changed afterwards."""
+"""What can be said on the command line about planning: designs, trainings, changed criteria."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -50,6 +50,42 @@ class PlanPilotCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlanTrainCommand:
+    """Count on paper what a training at published size needs: memory, hours, latency, cost.
+
+    Nothing is built, downloaded or run. What is counted, and how that compares with published
+    figures, stands in docs/planner.md.
+    """
+
+    recipe: str
+    """Recipe of published size, such as pi0, fast-wam or dreamzero."""
+    gpus: str
+    """How many of which GPU, such as 8xH100."""
+    demos: int
+    """Demonstrations."""
+    backbone: str = ""
+    """Backbone of published size, such as wan2.1-14b; that of the paper when left out."""
+    demo_seconds: float = 20.0
+    """Seconds of one demonstration."""
+    samples: int = 0
+    """Samples to train on; as many as were published when neither this nor --epochs is given."""
+    epochs: float = 0.0
+    """Times that every window of the demonstrations is seen, instead of --samples."""
+    batch: int = 0
+    """Samples a step of the optimizer; as many as were published when left out."""
+    tune: Literal["full", "lora", "action"] = "full"
+    """What is trained: everything, adapters, or the action expert alone."""
+    utilisation: float = 0.3
+    """Share of the peak rate that the training reaches."""
+    pixels: Flag[bool] = False
+    """Encode pictures in every step instead of caching their latents."""
+    price: float = 0.0
+    """Price of one GPU for one hour, in any currency."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlanChangeCommand:
     """Judge a pilot by other criteria than those that were locked; the report will say so.
 
@@ -68,6 +104,7 @@ class PlanChangeCommand:
 
 PlanCommand = Annotated[
     Annotated[PlanPilotCommand, tyro.conf.subcommand("pilot")]
+    | Annotated[PlanTrainCommand, tyro.conf.subcommand("train")]
     | Annotated[PlanChangeCommand, tyro.conf.subcommand("change")],
     tyro.conf.subcommand("plan"),
 ]
@@ -75,6 +112,6 @@ PlanCommand = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Plan a pilot for a budget, or change what a finished one is judged by."""
+    """Plan a pilot for a budget, a training on paper, or change what a pilot is judged by."""
 
     command: PlanCommand

@@ -46,6 +46,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.PilotCommand: run_pilot_command,
     arguments.ExtendCommand: extend,
     arguments_plan.PlanPilotCommand: plan.pilot,
+    arguments_plan.PlanTrainCommand: plan.train,
     arguments_plan.PlanChangeCommand: plan.change,
     arguments.JobCommand: lambda command: carry_out_job(command, STARTED),
     arguments_pretrain.PretrainCommand: pretrain.pretrain_command,

@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
-from vertebra.cli.arguments_plan import PlanChangeCommand, PlanPilotCommand
+from vertebra.cli.arguments_plan import PlanChangeCommand, PlanPilotCommand, PlanTrainCommand
 from vertebra.cli.reading import write_out, write_out_json
+from vertebra.planner.plan import Wish as TrainingWish
+from vertebra.planner.plan import plan_training
+from vertebra.planner.words import plan_lines
 from vertebra.spec.storage import to_plain
 from vertebra.study.design import Forecast, Wish, proposals
 from vertebra.study.errors import Share
@@ -46,6 +49,31 @@ def pilot(command: PlanPilotCommand) -> int:
     for one in found:
         write_out(_row(one))
     return 0
+
+
+def train(command: PlanTrainCommand) -> int:
+    """Count what a training needs."""
+    wish = TrainingWish(
+        recipe=command.recipe,
+        gpus=command.gpus,
+        demos=command.demos,
+        backbone=command.backbone,
+        demo_s=command.demo_seconds,
+        samples=command.samples,
+        epochs=command.epochs,
+        batch=command.batch,
+        tune=command.tune,
+        utilisation=command.utilisation,
+        cached=not command.pixels,
+        price=command.price,
+    )
+    plan = plan_training(wish)
+    if command.json:
+        write_out_json({"wish": wish, "plan": plan})
+        return 0 if plan.fits else 1
+    for line in plan_lines(wish, plan):
+        write_out(line)
+    return 0 if plan.fits else 1
 
 
 def change(command: PlanChangeCommand) -> int:

@@ -1,0 +1,1 @@
+"""What a training at published size needs, and the floor of its latency, counted on paper."""
