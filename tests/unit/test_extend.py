@@ -104,15 +104,16 @@ def test_the_history_is_counted_told_and_hashed(extended):
     told = " ".join(summary.extensions)
     assert "1 training seed an arm (after 1 finished trainings, when it said: cannot tell" in told
     assert "the recipe gr00t and 5 demonstrations" in told and rows[1]["hash"] in told
-    assert "Looked at 3 times" in told and "judged at 1.25 % instead of 5 %" in told
-    assert "at most 8.75 %" in told
+    assert "Looked at 3 times" in told and "judged at 0.2 % instead of 5 %" in told
+    assert "at most 6.2 %" in told
     page = (out / "report.html").read_text()
     assert "Extended after looking:" in page and "Looked at 3 times" in page
 
 
 def test_a_later_look_is_judged_more_strictly():
-    assert level_at(1) == ALPHA and level_at(3) == ALPHA / 4
-    assert spent(2) == pytest.approx(1.5 * ALPHA) and spent(50) <= 2 * ALPHA
+    assert level_at(1) == ALPHA and level_at(3) == ALPHA / 25
+    assert spent(2) == pytest.approx(1.2 * ALPHA)
+    assert spent(50) == pytest.approx(1.25 * ALPHA)
 
 
 def test_the_audit_follows_the_history(extended, tmp_path):

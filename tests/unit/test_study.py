@@ -188,7 +188,8 @@ def test_the_page_is_made_from_measurements(monkeypatch: pytest.MonkeyPatch) -> 
     cases = (equal_arms()[1], next(c for c in unequal_arms() if c.name == POWER_CASE))
     for name in ("equal_arms", "unequal_arms"):
         monkeypatch.setattr(f"vertebra.study.tables.{name}", lambda: cases)
-    monkeypatch.setattr("vertebra.study.tables.extended", lambda: ())
+    looks = (extended()[0], extended()[5])
+    monkeypatch.setattr("vertebra.study.tables.extended", lambda: looks)
     monkeypatch.setattr("vertebra.study.tables.bills", lambda: ())
     text = page(5, 4, 1, 1)
     found = re.findall(r"^\| success \|(.+)$", text, flags=re.MULTILINE)
@@ -198,6 +199,10 @@ def test_the_page_is_made_from_measurements(monkeypatch: pytest.MonkeyPatch) -> 
     short = text[text.index("## In short") : text.index("## No true difference")]
     rate = found[0].split("|")[0].strip()
     assert f"in at most {rate} of\n  5 pilots" in short and "of\n  4 pilots" in short
+    told = text[text.index("## Extended") :]
+    assert "second look is judged at 1 %" in told and "chance below 6.25 %" in told
+    assert all(f"| {look.name} |" in told for look in looks)
+    assert f"({looks[0].name})" in short
 
 
 def wish(**changes: object) -> Wish:

@@ -32,12 +32,14 @@ class Looks:
         name: What is special about it.
         scenario: The truth.
         seeds: Training seeds of each arm at each look.
+        true: Whether there is a difference.
         spends: Whether later looks are judged more strictly, as the rule does.
     """
 
     name: str
     scenario: Scenario
     seeds: tuple[int, ...]
+    true: bool
     spends: bool = True
 
 
@@ -90,16 +92,15 @@ def extended() -> tuple[Looks, ...]:
     three, five, ladder = (3,), (3, 5), (3, 5, 7, 9)
     found: list[Looks] = []
     for truth, scenario in (("no difference", null), ("a difference", twice)):
+        once = Looks(
+            name=f"{truth}: 3 seeds", scenario=scenario, seeds=three, true=scenario is twice
+        )
+        every = f"{truth}: 3, 5, 7, then 9 seeds, every look at 5 % (not the rule)"
         found += [
-            Looks(name=f"{truth}: 3 seeds", scenario=scenario, seeds=three),
-            Looks(name=f"{truth}: 3, then 5 seeds", scenario=scenario, seeds=five),
-            Looks(name=f"{truth}: 3, 5, 7, then 9 seeds", scenario=scenario, seeds=ladder),
-            Looks(
-                name=f"{truth}: 3, 5, 7, then 9 seeds, every look at 5 % (not the rule)",
-                scenario=scenario,
-                seeds=ladder,
-                spends=False,
-            ),
+            once,
+            replace(once, name=f"{truth}: 3, then 5 seeds", seeds=five),
+            replace(once, name=f"{truth}: 3, 5, 7, then 9 seeds", seeds=ladder),
+            replace(once, name=every, seeds=ladder, spends=False),
         ]
     return tuple(found)
 

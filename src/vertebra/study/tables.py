@@ -15,9 +15,11 @@ from vertebra.study.scenarios import (
     extended,
     unequal_arms,
 )
+from vertebra.verdict.rule import level_at, spent
 
 SEED = 20_261_122
 Measured = list[tuple[Case, Errors]]
+Looked = list[tuple[Looks, Share, Share]]
 HEAD = """\
 # Study: how often the verdict is wrong, and what it finds
 
@@ -34,6 +36,8 @@ SHORT = """\
 
 - No true difference, seeds that vary by 0.4 logit: a false "better" in at most {worst} of
   {null:,} pilots, upper 95 % bound {bound:.1f} % ({where}).
+- The same, extended for as long as it cannot tell: a false "better" in at most {looked} of
+  {null:,} pilots, upper 95 % bound {looked_bound:.1f} % ({ladder}).
 - The nominal 95 % interval of the ratio of demonstrations covers at least {covered}.
 - A true factor of two, 5 numbers of demonstrations, 3 seeds, 50 rollouts: found in {power} of
   {pilots:,} pilots when any difference counts.
@@ -66,10 +70,11 @@ points, or by more than 1.25 times the demonstrations; otherwise any difference 
 LOOKS = """\
 ## Extended for as long as it cannot tell
 
-{pilots:,} pilots a row, judged by success with 200 rollouts and any difference; the true one is
-that of the table above. After each look that ends in "cannot tell" the pilot is extended
-(`vertebra extend`); the second look is judged at 2.5 %, the third at 1.25 %, the fourth at
-0.625 %, so that over all looks a false word has a chance below 10 %, however many they are.
+{null:,} pilots a row without a difference, {power:,} with one, judged by success with 200
+rollouts and any difference; the true one is that of the table above. After each look that ends in
+"cannot tell" the pilot is extended (`vertebra extend`); the second look is judged at {second:g} %,
+the third at {third:g} %, the fourth at {fourth:g} %, so that over all looks a false word has a
+chance below {together:g} %, however many they are.
 
 | truth and looks | false "better" | bound | right "better" |
 |---|---|---|---|
@@ -109,20 +114,28 @@ def page(null_pilots: int, power_pilots: int, looks_pilots: int, bill_pilots: in
         (case, measure(case.scenario, power_pilots, SEED + 1000 + i))
         for i, case in enumerate(unequal_arms())
     ]
-    looks = "".join(_looks_row(case, looks_pilots, i) for i, case in enumerate(extended()))
+    looks = [
+        (
+            case,
+            *measure_looks(
+                case, looks_pilots if case.true else null_pilots, SEED + 2000 + case.true
+            ),
+        )
+        for case in extended()
+    ]
     costs = "".join(_bill_row(case, bill_pilots, i) for i, case in enumerate(bills()))
     parts = (
-        *(HEAD, _short(equal, unequal, null_pilots, power_pilots)),
+        *(HEAD, _short(equal, unequal, looks, null_pilots, power_pilots)),
         *(NULL.format(pilots=null_pilots), *(_null_row(*one) for one in equal), "\n"),
         *(POWER.format(pilots=power_pilots), *(_power_row(*one) for one in unequal), "\n"),
-        *(LOOKS.format(pilots=looks_pilots), looks, "\n"),
+        *(_looks_head(null_pilots, looks_pilots), *(_looks_row(*one) for one in looks), "\n"),
         *(BILLS.format(pilots=bill_pilots), costs, "\n"),
         FOOT,
     )
     return "".join(parts)
 
 
-def _short(equal: Measured, unequal: Measured, null: int, pilots: int) -> str:
+def _short(equal: Measured, unequal: Measured, looks: Looked, null: int, pilots: int) -> str:
     """What the study is held to, read from its rows."""
     usual = [
         (case, found)
@@ -135,12 +148,17 @@ def _short(equal: Measured, unequal: Measured, null: int, pilots: int) -> str:
         for _, found in (*equal, *unequal)
         if found.covered.get(DEMONSTRATIONS) and found.covered[DEMONSTRATIONS].trials
     ]
+    ruled = [(case, false) for case, false, _ in looks if case.spends and not case.true]
+    ladder, looked = max(ruled, key=lambda one: one[1].upper)
     power = next(found for case, found in unequal if case.name == POWER_CASE)
     single = sum(found.false_better.count for case, found in equal if case.scenario.seeds == 1)
     return SHORT.format(
         worst=_percent(worst.false_better),
         bound=100 * worst.false_better.upper,
         where=where.name,
+        looked=_percent(looked),
+        looked_bound=100 * looked.upper,
+        ladder=ladder.name,
         covered=_percent(min(ratios, key=lambda share: share.value)),
         power=_percent(power.right_better),
         single=single,
@@ -172,8 +190,13 @@ def _power_row(case: Case, found: Errors) -> str:
     return _row(cells)
 
 
-def _looks_row(case: Looks, pilots_each: int, place: int) -> str:
-    false, right = measure_looks(case, pilots_each, SEED + 2000 + place // 4)
+def _looks_head(null: int, power: int) -> str:
+    second, third, fourth = (100 * level_at(look) for look in (2, 3, 4))
+    levels = {"second": second, "third": third, "fourth": fourth, "together": 100 * spent(50)}
+    return LOOKS.format(null=null, power=power, **levels)
+
+
+def _looks_row(case: Looks, false: Share, right: Share) -> str:
     return _row((case.name, _percent(false), f"{100 * false.upper:.1f} %", _percent(right)))
 
 

@@ -13,8 +13,8 @@
    it acts; against one that is too slow or deaf, an arm wins that is not barred and proved able.
 6. Arms are not ranked: the result over several arms is the set that no other arm was shown to beat.
 7. A pilot that was extended after its verdict was read is judged again, and every look is another
-   chance to be wrong. The second look is judged at half the level of the first, the third at half
-   of that: over all looks together, however many, false words stay below twice the level.
+   chance to be wrong. The second look is judged at a fifth of the level of the first, the third at
+   a fifth of that: over all looks together, however many, false words stay below 5/4 of the level.
 
 Its error rates are measured on synthetic pilots with known truth (docs/study.md).
 """
@@ -27,11 +27,14 @@ from vertebra.stats.paired import holm
 from vertebra.verdict.summary import BETTER_FIRST, BETTER_SECOND, CANNOT_TELL, EQUIVALENT
 
 ALPHA = 0.05
+STRICTER = 5
+"""How many times stricter each further look is. With 2, pilots that were extended were measured to
+err in 5.5 % after two looks and in 6.2 % after four; the rule is held to 6 % with its bound."""
 
 
 def level_at(look: int) -> float:
     """Level at which a look is judged; the first is number 1."""
-    return ALPHA / 2 ** (look - 1)
+    return ALPHA / STRICTER ** (look - 1)
 
 
 def spent(looks: int) -> float:
