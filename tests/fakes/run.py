@@ -264,6 +264,7 @@ def _result(
             "flops": 2.1e14 if arm.family == "vla" else 2.3e14,
             "train_seconds": seconds,
             "evaluation_seconds": 38.0,
+            **dict.fromkeys(("unlabelled", "video_only", "extra_labels", "extra_frames"), 0),
         },
         "imagined": imagined,
         "offline": offline,

@@ -33,6 +33,8 @@ class Trained:
     language_labels: int
     privileged_targets: int
     video_frames: int
+    extra_labels: int
+    extra_frames: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +98,11 @@ def train(
         still_improving=False,
         best_step=spec.steps,
         validation=((spec.steps, 0.5),),
-        language_labels=0 if spec.recipe.blind else len(spec.episodes),
+        language_labels=0 if spec.recipe.blind else len(spec.told),
         privileged_targets=0,
         video_frames=0,
+        extra_labels=0 if spec.recipe.blind else len(spec.video_only),
+        extra_frames=0,
     )
 
 

@@ -81,7 +81,13 @@ def test_the_cheapest_way_adds_up(run_dir: Path, summary: Summary, capsys) -> No
         assert one.total == pytest.approx(wanted, rel=1e-6)
         assert one.labels == pytest.approx(one.demonstrations)
         assert one.video_frames == pytest.approx(15 * one.demonstrations * (one.arm != "pi0"))
-        parts = (one.demonstration_part, one.label_part, one.video_part, one.training_part)
+        parts = (
+            one.demonstration_part,
+            one.label_part,
+            one.video_part,
+            one.extra_part,
+            one.training_part,
+        )
         assert one.total == pytest.approx(sum(part for part in parts if part is not None))
         assert None not in parts
         assert (one.total_high is None) == (one.high is None)

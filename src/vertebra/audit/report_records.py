@@ -138,6 +138,8 @@ def _check_spec(planned: Planned, cell: Cell, spec: Mapping[str, Any], checked: 
             else [],
         },
     }
+    for name, extra in _extras(planned.split, cell).items():
+        expected["training"][name] = extra
     subset = _subset(planned.split, cell)
     if subset is not None:
         expected["training"]["episodes"] = subset
@@ -161,6 +163,18 @@ def _subset(split: Mapping[str, Any] | None, cell: Cell) -> list[int] | None:
         ),
         None,
     )
+
+
+def _extras(split: Mapping[str, Any] | None, cell: Cell) -> dict[str, list[int]]:
+    """The recordings besides demonstrations that a training was to see."""
+    rows = split.get("extras", []) if split else []
+    return {
+        name: list(row[name]["episodes"])
+        for row in rows
+        if (row["seed"], row["mix"]) == (cell.seed, cell.arm.mix.suffix)
+        for name in ("unlabelled", "video_only")
+        if row[name]["episodes"]
+    }
 
 
 def _check_result(

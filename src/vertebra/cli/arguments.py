@@ -49,6 +49,10 @@ class PilotCommand:
     """Coupling of all arms of --factor, where it is not varied itself; joint by default."""
     demos: tuple[int, ...] = ()
     """Numbers of demonstrations; 300 and 2000 on the table-top, 20 elsewhere by default."""
+    unlabelled: tuple[int, ...] = (0,)
+    """Further demonstrations without their instruction; more than one number makes more arms."""
+    video_only: tuple[int, ...] = (0,)
+    """Captioned videos without actions and state, for recipes that imagine; as --unlabelled."""
     seeds: int = 3
     """Training seeds of each arm."""
     budget: str | None = None

@@ -12,6 +12,7 @@ from vertebra.cli.watch import Steps
 from vertebra.pilot.budget import Forecast, parse_duration, words_of
 from vertebra.pilot.execute import Failure, end_with_parent, say
 from vertebra.pilot.facts import cores
+from vertebra.pilot.grid import Mix
 from vertebra.pilot.plan import Question, priors_of_arms
 from vertebra.policy.recipe import Recipe
 from vertebra.recipes import chosen
@@ -131,6 +132,7 @@ def _require_sense(command: PilotCommand) -> None:
         found.append(f"--scenes is {command.scenes}; at least 1 is needed")
     for check in (
         lambda: _recipes(command),
+        lambda: _mixes(command),
         lambda: _budget(command),
         lambda: _world(command),
     ):
@@ -140,6 +142,21 @@ def _require_sense(command: PilotCommand) -> None:
             found.append(str(error))
     if found:
         raise ValueError("This pilot cannot run:\n  - " + "\n  - ".join(found))
+
+
+def _mixes(command: PilotCommand) -> tuple[Mix, ...]:
+    """Everything that arms learn from besides demonstrations, each with each."""
+    for name, numbers in (("unlabelled", command.unlabelled), ("video-only", command.video_only)):
+        if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+            raise ValueError(f"--{name} is {list(numbers)}; give each number once, 0 or more")
+    mixed = (command.unlabelled, command.video_only) != ((0,), (0,))
+    if command.factor and mixed:
+        raise ValueError("--factor holds all else equal; leave out --unlabelled and --video-only")
+    return tuple(
+        Mix(unlabelled=unlabelled, video_only=videos)
+        for unlabelled in command.unlabelled
+        for videos in command.video_only
+    )
 
 
 def _budget(command: PilotCommand) -> float | None:
@@ -178,6 +195,7 @@ def _material(command: PilotCommand, steps: Steps) -> "Ready":
     settings = _world(command)
     assert settings is not None, "without data an environment is named"  # noqa: S101
     wanted = max(command.demos or default_demonstrations(settings))
+    wanted += max(mix.total for mix in _mixes(command))
     return make_material(
         store,
         settings,
@@ -196,7 +214,12 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
     material, settings = ready.material, ready.settings
     counts = command.demos
     if not counts:
-        most = len(material.pool)
+        most = len(material.pool) - max(mix.total for mix in _mixes(command))
+        if most < 1:
+            raise ValueError(
+                f"{material.source} has {len(material.pool)} recordings that may train; "
+                "--unlabelled and --video-only leave none of them as demonstrations."
+            )
         counts = tuple(sorted({-(-most // 4), most}))
         if command.data is None and settings is not None:
             counts = default_demonstrations(settings)
@@ -229,6 +252,7 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
         seed=ROOT_SEED,
         criteria=command.criteria,
         backbone=start,
+        mixes=_mixes(command),
         priors=priors_of_arms(recipes, command.size, start),
     )
     return Setting(

@@ -142,8 +142,8 @@ def forecast(
     cells = question.cells
     evaluation = tuple(_evaluation_s(question, cell, costs) for cell in cells)
     training = tuple(
-        costs[cell.arm.recipe].overhead_s
-        + (samples + LOOKS * LOOK_SAMPLES) * costs[cell.arm.recipe].seconds_per_sample[precision]
+        costs[cell.arm.costed].overhead_s
+        + (samples + LOOKS * LOOK_SAMPLES) * costs[cell.arm.costed].seconds_per_sample[precision]
         for cell in cells
     )
     job_s = tuple(a + b for a, b in zip(training, evaluation, strict=True))
@@ -154,7 +154,7 @@ def forecast(
         job_s=job_s,
         evaluation_s=evaluation,
         wall_s=makespan(job_s, workers) + extra_s,
-        flops=sum(costs[cell.arm.recipe].flops_per_sample * samples for cell in cells),
+        flops=sum(costs[cell.arm.costed].flops_per_sample * samples for cell in cells),
         memory_bytes=largest * min(workers, len(cells)),
         disk_bytes=sum(_disk(question, cell, costs) for cell in cells)
         + RESUME_COPIES * workers * max(cost.checkpoint_bytes for cost in costs.values()),
@@ -204,10 +204,10 @@ def _evaluation_s(question: Question, cell: Cell, costs: Mapping[str, Cost]) -> 
     if question.environment is None:
         return 0.0
     episodes = sum(draw.episodes for draw in question.draws_at(cell.demonstrations))
-    return episodes * costs[cell.arm.recipe].episode_s
+    return episodes * costs[cell.arm.costed].episode_s
 
 
 def _disk(question: Question, cell: Cell, costs: Mapping[str, Cost]) -> int:
     """Weights, some 1.2 kB a record, and pictures and logs."""
     episodes = sum(draw.episodes for draw in question.draws_at(cell.demonstrations))
-    return costs[cell.arm.recipe].checkpoint_bytes + 1_200 * episodes + 600_000
+    return costs[cell.arm.costed].checkpoint_bytes + 1_200 * episodes + 600_000

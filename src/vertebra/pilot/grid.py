@@ -1,7 +1,7 @@
 """The grid of a pilot: arms x numbers of demonstrations x seeds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vertebra.policy.recipe import Recipe
 
@@ -9,18 +9,53 @@ TWINS = ("largest", "all", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mix:
+    """Recordings that an arm learns from besides its demonstrations, the same at every number.
+
+    Attributes:
+        unlabelled: Demonstrations whose instruction nobody wrote down.
+        video_only: Captioned video without actions and state.
+    """
+
+    unlabelled: int = 0
+    video_only: int = 0
+
+    @property
+    def suffix(self) -> str:
+        """What it adds to the name of an arm; nothing for demonstrations alone."""
+        unlabelled = f"+unlabelled{self.unlabelled}" if self.unlabelled else ""
+        return unlabelled + (f"+video{self.video_only}" if self.video_only else "")
+
+    @property
+    def total(self) -> int:
+        """Recordings in all."""
+        return self.unlabelled + self.video_only
+
+    def teaches(self, recipe: Recipe) -> bool:
+        """Whether a recipe has an objective for all of it: video teaches those that imagine."""
+        return recipe.imagines or not self.video_only
+
+
+@dataclass(frozen=True, kw_only=True)
 class Arm:
     """One thing that is compared.
 
     Attributes:
-        name: Name of its recipe, with ``+blind`` for the trained-blind twin.
-        recipe: Name of the recipe that the user named.
+        name: Name of its recipe and mix, with ``+blind`` for the trained-blind twin.
+        recipe: Name without ``+blind``: what an arm and its twin share.
         definition: The recipe as it is trained.
+        mix: What it learns from besides demonstrations.
     """
 
     name: str
     recipe: str
     definition: Recipe
+    mix: Mix = Mix()
+
+    @property
+    def costed(self) -> str:
+        """Name of the recipe whose rehearsal says what this arm costs."""
+        return self.recipe.removesuffix(self.mix.suffix)
 
     @property
     def family(self) -> str:
@@ -53,11 +88,14 @@ class Cell:
         return f"{self.arm.name}-n{self.demonstrations}-s{self.seed}"
 
 
-def arms_of(recipes: Sequence[Recipe], *, twins: str = "largest") -> tuple[Arm, ...]:
-    """The recipes in their order, then their trained-blind twins.
+def arms_of(
+    recipes: Sequence[Recipe], *, twins: str = "largest", mixes: Sequence[Mix] = (Mix(),)
+) -> tuple[Arm, ...]:
+    """The recipes in their order, each with every mix that can teach it, then their blind twins.
 
     Raises:
-        ValueError: When a recipe is given twice or is itself a twin, or ``twins`` is unknown.
+        ValueError: When a recipe or a mix is given twice, a recipe is itself a twin or no mix can
+            teach it, or ``twins`` is unknown.
     """
     names = [recipe.name for recipe in recipes]
     found: list[str] = []
@@ -69,14 +107,26 @@ def arms_of(recipes: Sequence[Recipe], *, twins: str = "largest") -> tuple[Arm, 
         for recipe in recipes
         if recipe.blind
     ]
+    found += [f"a mix of recordings is given twice: {mixes}"] if len({*mixes}) < len(mixes) else []
+    found += [
+        f"{recipe.name} imagines no frames, so no mix with video teaches it anything: add one "
+        "without video, or leave the recipe out"
+        for recipe in recipes
+        if not any(mix.teaches(recipe) for mix in mixes)
+    ]
     if twins not in TWINS:
         found.append(f"twins is {twins!r}, expected one of {TWINS}")
     if found:
         raise ValueError("These arms cannot be compared:\n  - " + "\n  - ".join(found))
-    sighted = [Arm(name=r.name, recipe=r.name, definition=r) for r in recipes]
-    blind = [
-        Arm(name=r.blinded().name, recipe=r.name, definition=r.blinded())
+    sighted = [
+        Arm(name=f"{r.name}{mix.suffix}", recipe=f"{r.name}{mix.suffix}", definition=r, mix=mix)
         for r in recipes
+        for mix in mixes
+        if mix.teaches(r)
+    ]
+    blind = [
+        replace(arm, name=f"{arm.name}+blind", definition=arm.definition.blinded())
+        for arm in sighted
         if twins != "none"
     ]
     return (*sighted, *blind)

@@ -127,12 +127,11 @@ def require_extendable(
             "recordings are another pilot"
         )
     else:
-        found += [
-            f"{count} demonstrations: the recordings that were locked have {len(material.pool)} "
-            "that may train; more recordings are another pilot"
-            for count in wish.counts
-            if count > len(material.pool)
-        ]
+        for count in wish.counts:
+            try:
+                material.require(count, grid.mixes)
+            except ValueError as error:
+                found.append(f"{error} More recordings are another pilot.")
     found += [
         f"scenes: the environment does not plan the locked episodes any more ({which})"
         for which, wanted in plan.episodes.items()

@@ -179,6 +179,10 @@ class Ledger:
         language_labels: Instructions used in training.
         privileged_targets: Targets that only a simulator can give.
         video_frames: Future frames used as targets.
+        unlabelled: Demonstrations that were used without their words.
+        video_only: Videos that were used without actions.
+        extra_labels: Captions among the labels that came with videos.
+        extra_frames: Frames among the targets that did not come with whole demonstrations.
         samples: Training windows seen.
         flops: Floating-point operations of training.
         train_seconds: Wall-clock seconds in training.
@@ -193,6 +197,10 @@ class Ledger:
     flops: float
     train_seconds: float
     evaluation_seconds: float
+    unlabelled: int = 0
+    video_only: int = 0
+    extra_labels: int = 0
+    extra_frames: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

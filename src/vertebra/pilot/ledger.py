@@ -1,7 +1,7 @@
 """What a pilot used in all: every finished job, and their sum."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any
 
 from vertebra.pilot.jobs import Ledger
@@ -15,12 +15,13 @@ def ledger_from_plain(plain: Mapping[str, Any]) -> Ledger:
     """Read the ledger of one job.
 
     Raises:
-        ValueError: On missing or unknown fields.
+        ValueError: On missing or unknown fields; what older versions did not count is 0.
     """
     known = {field.name for field in fields(Ledger)}
-    if set(plain) != known:
+    needed = {field.name for field in fields(Ledger) if field.default is MISSING}
+    if not needed <= set(plain) <= known:
         raise ValueError(
-            f"A ledger lacks {sorted(known - set(plain))} and has unknown fields "
+            f"A ledger lacks {sorted(needed - set(plain))} and has unknown fields "
             f"{sorted(set(plain) - known)}."
         )
     return Ledger(**plain)

@@ -9,6 +9,7 @@ import numpy as np
 
 from vertebra.data.cache import CachedEpisode, FrameCache, open_cache
 from vertebra.evaluate.plan import Draw
+from vertebra.pilot.grid import Mix
 from vertebra.spec.action import ActionSpec
 from vertebra.spec.observation import ObservationSpec
 from vertebra.spec.seeds import SeedTree
@@ -31,6 +32,7 @@ class Material:
         needs: Cameras and state.
         makes: Actions.
         pool: Episodes that may train.
+        films: Episodes without a single action; only their frames and words can teach.
         validation: Episodes that pick checkpoints.
         held_out: Episodes for offline figures; empty with a simulator.
         frames: Frames of the whole cache.
@@ -47,6 +49,44 @@ class Material:
     held_out: tuple[int, ...]
     frames: int
     pointed: bool
+    films: tuple[int, ...] = ()
+
+    def require(self, count: int, mixes: Sequence[Mix]) -> None:
+        """Refuse numbers that the recordings do not have.
+
+        Raises:
+            ValueError: When there are too few, with what each of them is for.
+        """
+        for mix in mixes:
+            videos = max(0, mix.video_only - len(self.films))
+            wanted = count + mix.unlabelled + videos
+            if wanted <= len(self.pool):
+                continue
+            parts = [f"{count} demonstrations"]
+            parts += [f"{mix.unlabelled} unlabelled ones"] if mix.unlabelled else []
+            parts += [f"{mix.video_only} videos"] if mix.video_only else []
+            raise ValueError(
+                f"{' and '.join(parts)} are asked for, {self.source} has {len(self.pool)} that "
+                f"may train and {len(self.films)} without actions ({len(self.validation)} pick "
+                f"checkpoints, {len(self.held_out)} are held out). Ask for fewer."
+            )
+
+    def extras(
+        self, tree: SeedTree, mix: Mix, seed: int
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Unlabelled and video-only episodes of one training: the same at every number.
+
+        They are drawn from the end of the order from whose start demonstrations are drawn. Episodes
+        without actions serve as video before others do.
+        """
+        order = [self.pool[place] for place in self._order(tree, seed)][::-1]
+        unlabelled, rest = order[: mix.unlabelled], order[mix.unlabelled :]
+        shuffled = np.random.default_rng(tree.subset(seed)).permutation(len(self.films)).tolist()
+        videos = [*(self.films[place] for place in shuffled), *rest][: mix.video_only]
+        return tuple(sorted(unlabelled)), tuple(sorted(videos))
+
+    def _order(self, tree: SeedTree, seed: int) -> list[int]:
+        return np.random.default_rng(tree.subset(seed)).permutation(len(self.pool)).tolist()
 
     def subset(self, tree: SeedTree, count: int, seed: int) -> tuple[int, ...]:
         """The demonstrations of one training: drawn anew for each seed, nested across counts.
@@ -54,14 +94,8 @@ class Material:
         Raises:
             ValueError: When there are too few.
         """
-        if count > len(self.pool):
-            raise ValueError(
-                f"{count} demonstrations are asked for, {self.source} has {len(self.pool)} that "
-                f"may train ({len(self.validation)} pick checkpoints, {len(self.held_out)} are "
-                "held out). Ask for fewer."
-            )
-        order = np.random.default_rng(tree.subset(seed)).permutation(len(self.pool))
-        return tuple(sorted(self.pool[place] for place in order[:count].tolist()))
+        self.require(count, (Mix(),))
+        return tuple(sorted(self.pool[place] for place in self._order(tree, seed)[:count]))
 
 
 def trained_on(checkpoint: Path) -> frozenset[str] | None:
@@ -78,7 +112,12 @@ def trained_on(checkpoint: Path) -> frozenset[str] | None:
     cache = open_cache(Path(training["data"]))
     if cache.content_hash != training["data_hash"]:
         return None
-    return frozenset(cache.episodes[number].content_hash for number in training["episodes"])
+    return frozenset(cache.episodes[number].content_hash for number in _shown(training))
+
+
+def _shown(training: Mapping[str, Any]) -> list[int]:
+    names = ("episodes", "unlabelled", "video_only")
+    return [number for name in names for number in training.get(name, ())]
 
 
 def divide(
@@ -102,6 +141,7 @@ def divide(
     rows = cache.episodes
     named = {row.split for row in rows} & {"validation", *HELD_OUT_SPLITS}
     labelled = [number for number, row in enumerate(rows) if _labelled(cache, row)]
+    known = set(labelled)
     order = np.random.default_rng(tree.split()).permutation(len(labelled))
     shuffled = [labelled[place] for place in order.tolist()]
     validation = [number for number in labelled if rows[number].split == "validation"]
@@ -130,6 +170,11 @@ def divide(
         held_out=() if simulator else tuple(sorted(held_out)),
         frames=len(cache.state),
         pointed=any(rows[number].target_entity >= 0 for number in pool),
+        films=tuple(
+            number
+            for number, row in enumerate(rows)
+            if number not in known and row.split not in ("validation", *HELD_OUT_SPLITS)
+        ),
     )
 
 
@@ -152,6 +197,7 @@ def split_manifest(
     counts: Sequence[int],
     seeds: int,
     scenes: Mapping[str, Sequence[str]],
+    mixes: Sequence[Mix] = (Mix(),),
 ) -> dict[str, Any]:
     """Who sees what, with a hash of the content of each part."""
 
@@ -159,7 +205,15 @@ def split_manifest(
         content = digest([cache.episodes[number].content_hash for number in episodes])
         return {"episodes": list(episodes), "hash": content}
 
+    extras = [
+        {"seed": seed, "mix": mix.suffix, "unlabelled": part(silent), "video_only": part(videos)}
+        for mix in mixes
+        if mix.total
+        for seed in range(seeds)
+        for silent, videos in (material.extras(tree, mix, seed),)
+    ]
     return {
+        **({"extras": extras} if extras else {}),
         "version": SPLIT_VERSION,
         "data_hash": material.data_hash,
         "validation": part(material.validation),

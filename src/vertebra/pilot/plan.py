@@ -12,7 +12,7 @@ from vertebra.backbones.shipped import AUTOENCODER, prior_names, priors_of
 from vertebra.backbones.sizes import size_by_name
 from vertebra.evaluate.plan import Draw, draw_from_plain
 from vertebra.pilot.extension import Extension
-from vertebra.pilot.grid import Arm, Cell, arms_of, cells_of
+from vertebra.pilot.grid import Arm, Cell, Mix, arms_of, cells_of
 from vertebra.pilot.jobs import ArmJob, Evaluation
 from vertebra.pilot.material import Material
 from vertebra.pilot.worlds import lanes_of
@@ -51,6 +51,7 @@ class Question:
             trained; the largest when absent. Extended pilots keep the one that was locked.
         backbone: What backbones start from: ``prior``, ``scratch`` or ``shuffled``.
         priors: Name to SHA-256 of the shipped weights that any arm starts from.
+        mixes: Recordings besides demonstrations; a recipe has an arm for each that teaches it.
     """
 
     recipes: tuple[Recipe, ...]
@@ -71,6 +72,7 @@ class Question:
     full_from: int | None = None
     backbone: str = "scratch"
     priors: Mapping[str, str] = field(default_factory=dict[str, str])
+    mixes: tuple[Mix, ...] = (Mix(),)
 
     def __post_init__(self) -> None:
         found: list[str] = []
@@ -95,7 +97,7 @@ class Question:
     @property
     def arms(self) -> tuple[Arm, ...]:
         """Recipes and twins."""
-        return arms_of(self.recipes, twins=self.twins)
+        return arms_of(self.recipes, twins=self.twins, mixes=self.mixes)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -103,6 +105,11 @@ class Question:
         return cells_of(
             self.arms, self.counts, self.seeds, twins=self.twins, full_from=self.full_from
         )
+
+    @property
+    def recordings(self) -> int:
+        """How many recordings the largest training learns from."""
+        return max(self.counts) + max(mix.total for mix in self.mixes)
 
     def full_at(self, count: int) -> bool:
         """Whether a number of demonstrations is evaluated on all scenes."""
@@ -143,6 +150,7 @@ def question_from_plain(plain: Mapping[str, Any]) -> Question:
             "draws": tuple(draw_from_plain(draw) for draw in plain["draws"]),
             "fewer_draws": tuple(draw_from_plain(draw) for draw in plain["fewer_draws"]),
             "criteria": criteria_from_plain(criteria),
+            "mixes": tuple(Mix(**mix) for mix in plain.get("mixes", ({},))),
         }
     )
 
@@ -247,6 +255,7 @@ def arms_to_plain(arms: Sequence[Arm]) -> list[dict[str, Any]]:
             "family": arm.family,
             "blind": arm.blind,
             "definition": recipe_to_plain(arm.definition),
+            **({"mix": to_plain(arm.mix)} if arm.mix.total else {}),
         }
         for arm in arms
     ]
@@ -381,6 +390,7 @@ def training_of(
 ) -> TrainSpec:
     """The training of one cell of the grid."""
     tree = SeedTree(root=question.seed)
+    unlabelled, video_only = material.extras(tree, cell.arm.mix, cell.seed)
     return TrainSpec(
         recipe=cell.arm.definition,
         size=question.size,
@@ -393,6 +403,8 @@ def training_of(
         data=material.cache,
         data_hash=material.data_hash,
         episodes=material.subset(tree, cell.demonstrations, cell.seed),
+        unlabelled=unlabelled,
+        video_only=video_only,
         validation_episodes=material.validation,
         seeds=tree.training(cell.seed),
         checkpoint_every=checkpoint_every,

@@ -17,7 +17,7 @@ from vertebra.pilot.budget import Cost, Forecast
 from vertebra.pilot.evidence import EPISODES_VERSION, planned_episodes
 from vertebra.pilot.execute import Failure, Happened, execute
 from vertebra.pilot.facts import machine, software
-from vertebra.pilot.grid import Cell
+from vertebra.pilot.grid import Cell, Mix
 from vertebra.pilot.history import Wish, extension_of, history, read_plan, require_extendable
 from vertebra.pilot.jobs import (
     Job,
@@ -196,7 +196,7 @@ def _locked_plan(setting: Setting, run: RunDirectory) -> PilotPlan:
         require_same(plan, setting.question, setting.material.data_hash, str(run.root))
         return plan
     question, material = setting.question, setting.material
-    material.subset(SeedTree(root=question.seed), max(question.counts), 0)
+    material.require(max(question.counts), question.mixes)
     costs = _rehearse(setting, run, question.recipes)
     samples = budget.lock_samples(
         question, costs, workers=setting.workers, extra_s=_extra_s(setting, costs)
@@ -254,7 +254,7 @@ def _rehearse(setting: Setting, run: RunDirectory, recipes: Sequence[Recipe]) ->
     most = REHEARSED_SCENES if lanes_of(question.environment) == LANES else 1
     few = [replace(draw, scenes=min(draw.scenes, most)) for draw in question.draws[:1]]
     for recipe in recipes:
-        arm = next(arm for arm in question.arms if arm.name == recipe.name)
+        arm = next(arm for arm in question.arms if arm.definition.name == recipe.name)
         count = min(max(question.counts), len(material.pool))
         job = RehearsalJob(
             id=f"rehearsal-{recipe.name}",
@@ -262,7 +262,7 @@ def _rehearse(setting: Setting, run: RunDirectory, recipes: Sequence[Recipe]) ->
             training=training_of(
                 question,
                 material,
-                Cell(arm=arm, demonstrations=count, seed=0),
+                Cell(arm=replace(arm, mix=Mix()), demonstrations=count, seed=0),
                 samples=2 * question.batch_size,
                 precision="fp32",
                 checkpoint_every=10,
@@ -296,7 +296,13 @@ def _split(setting: Setting) -> dict[str, Any]:
         scenes = scenes_of(draws, environment.initial_states, tree.scenes())
         environment.close()
     return split_manifest(
-        setting.material, setting.cache, tree, question.counts, question.seeds, scenes
+        setting.material,
+        setting.cache,
+        tree,
+        question.counts,
+        question.seeds,
+        scenes,
+        question.mixes,
     )
 
 

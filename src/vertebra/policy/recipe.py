@@ -161,6 +161,11 @@ class Recipe:
         return tuple(name for name in self.noisy if name in wanted)
 
     @property
+    def imagines(self) -> bool:
+        """Whether frames to come are a target of its training."""
+        return "future" in self.table.named(Role.DENOISED)
+
+    @property
     def lone_action(self) -> bool:
         """Whether nobody reads the action, so that several noise draws of it share one pass."""
         rows = self.table.sees

@@ -183,8 +183,7 @@ def codable(recipe: Recipe) -> bool:
 
     Frames of chunks that roll are single, and inverse dynamics reads pixels.
     """
-    imagines = "future" in recipe.table.named(Role.DENOISED)
-    return imagines and not recipe.rolling and not isinstance(recipe.coupling, Inverse)
+    return recipe.imagines and not recipe.rolling and not isinstance(recipe.coupling, Inverse)
 
 
 def _unmade(table: Joint) -> list[str]:

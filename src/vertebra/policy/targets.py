@@ -27,7 +27,7 @@ class Examples:
         future: uint8 frames of the first camera [B, F, H, W, 3]; where frames are latents, of all
             cameras side by side.
         future_mask: True where the frame lies inside the episode [B, F].
-        future_state: Normalised state at those frames [B, F, S].
+        future_state: Normalised state at those frames [B, F, S], NaN where unknown.
         points: Object and destination in the first camera [B, 2, 2], NaN where unknown.
         frame: Frame inside the episode [B], from 0.
         length: Frames of the episode [B].
@@ -84,6 +84,8 @@ def clean_vectors(
             return clean, weight * inside * examples.real[:, None]
         case "future_state":
             clean, known = examples.future_state, examples.future_mask.float()
+            known = known * clean.isfinite().all(-1)
+            clean = clean.nan_to_num()
         case "value":
             clean = torch.stack(
                 [_value(shape, value, examples) for value in shape.recipe.values], dim=-1

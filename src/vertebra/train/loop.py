@@ -40,10 +40,12 @@ class TrainResult:
         still_improving: Whether the validation loss was still falling clearly at the end.
         best_step: Step whose averaged weights act (lowest validation action loss).
         validation: (step, validation action loss) pairs.
-        language_labels: Instructions used (0 for a blind twin).
+        language_labels: Instructions and captions used (0 for a blind twin).
         privileged_targets: Pointing targets used, object and destination counted apart, in the
             subset.
         video_frames: Future frames used as targets, in the subset.
+        extra_labels: Captions among the labels that came with action-free video.
+        extra_frames: Frames used as targets that did not come with whole demonstrations.
         loss: Named losses at the end.
     """
 
@@ -58,6 +60,8 @@ class TrainResult:
     language_labels: int
     privileged_targets: int
     video_frames: int
+    extra_labels: int = 0
+    extra_frames: int = 0
     loss: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
@@ -157,7 +161,10 @@ def _result(prepared: Prepared, run: Run[Network]) -> TrainResult:
     """What was used and reached."""
     spec, cache = prepared.spec, prepared.windows.cache
     chosen = [cache.episodes[i] for i in spec.episodes]
-    frames = sum(episode.length for episode in chosen)
+    told = [] if spec.recipe.blind else [i for i in spec.told if cache.episodes[i].instruction]
+    imagined = spec.shown if spec.recipe.imagines else ()
+    frames = sum(cache.episodes[i].length for i in imagined)
+    own = set(spec.episodes)
     pointing = run.network.shape.pointing
     targets = sum(e.length * ((e.target_entity >= 0) + (e.goal_entity >= 0)) for e in chosen)
     return TrainResult(
@@ -169,8 +176,10 @@ def _result(prepared: Prepared, run: Run[Network]) -> TrainResult:
         still_improving=still_improving(run.validation, spec.steps),
         best_step=run.best_step,
         validation=tuple(run.validation),
-        language_labels=0 if spec.recipe.blind else sum(bool(e.instruction) for e in chosen),
+        language_labels=len(told),
         privileged_targets=targets if pointing else 0,
-        video_frames=frames if "future" in run.network.denoised else 0,
+        video_frames=frames,
+        extra_labels=len(set(told) - own),
+        extra_frames=sum(cache.episodes[i].length for i in set(imagined) - own),
         loss=run.last,
     )

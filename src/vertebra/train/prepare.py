@@ -12,6 +12,7 @@ from torch import Tensor
 from vertebra.backbones.shipped import AUTOENCODER
 from vertebra.backbones.sizes import size_by_name
 from vertebra.data.cache import FrameCache, open_cache
+from vertebra.data.mixture import Mixture
 from vertebra.data.statistics import Scaling, fit_statistics
 from vertebra.data.windows import Batch, Windows
 from vertebra.nn.embeddings import split_words
@@ -39,7 +40,7 @@ class Prepared:
 
     spec: TrainSpec
     policy: TrainedPolicy
-    windows: Windows
+    windows: Mixture
     validation: Windows
 
     def examples(self, batch: Batch) -> tuple[Examples, ...]:
@@ -51,7 +52,7 @@ class Prepared:
         seen = cameras if policy.network.sees is not None else cameras[:1]
         given = Given(
             images={c.name: _tensor(batch.images[c.name]) for c in policy.needs.cameras},
-            state=_tensor(policy.state_normaliser.normalise(batch.state)),
+            state=_tensor(policy.state_normaliser.normalise(batch.state)).nan_to_num(),
             instructions=batch.instructions,
         )
         return Examples(
@@ -105,13 +106,13 @@ def prepare(spec: TrainSpec) -> Prepared:
     size, needs, makes = size_by_name(spec.size), spec.needs, spec.makes
     statistics = fit_statistics(
         cache,
-        spec.episodes,
+        spec.acted,
         state_names=[dim.name for dim in needs.state],
         action_names=[dim.name for dim in makes.dims],
         scaling=Scaling.MEAN_STD,
     )
     priors = read_priors(spec.priors)
-    words = words_of(priors) | set(vocabulary(cache, spec.episodes))
+    words = words_of(priors) | set(vocabulary(cache, spec.told))
     shape = Shape(
         recipe=spec.recipe.pointed() if spec.privileged == "points" else spec.recipe,
         size=size,
@@ -140,7 +141,13 @@ def prepare(spec: TrainSpec) -> Prepared:
     return Prepared(
         spec=spec,
         policy=policy,
-        windows=Windows(cache, episodes=spec.episodes, **parts),
+        windows=Mixture(
+            cache,
+            episodes=spec.episodes,
+            unlabelled=spec.unlabelled,
+            video_only=spec.video_only,
+            **parts,
+        ),
         validation=Windows(cache, episodes=spec.validation_episodes, **parts),
     )
 
@@ -217,7 +224,7 @@ def _require_shapes(spec: TrainSpec, cache: FrameCache) -> None:
         if array.shape[1] != len(dims):
             found.append(f"{what} has {array.shape[1]} numbers, expected {len(dims)}")
     known = len(cache.episodes)
-    strange = [i for i in (*spec.episodes, *spec.validation_episodes) if not 0 <= i < known]
+    strange = [i for i in (*spec.shown, *spec.validation_episodes) if not 0 <= i < known]
     if strange:
         found.append(f"episodes {strange[:5]} do not exist, there are {known}")
     if found:

@@ -1,5 +1,6 @@
 """What one training is: data, budget and seeds as plain values."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +34,9 @@ class TrainSpec:
         data: Directory of the frame cache.
         data_hash: Its content hash; another one is refused.
         episodes: Episodes to train on, the subset of this seed and count.
-        validation_episodes: Episodes that pick the checkpoint; disjoint from ``episodes``.
+        unlabelled: Episodes to train on besides, without their words.
+        video_only: Episodes to train on besides, without actions and state.
+        validation_episodes: Episodes that pick the checkpoint; disjoint from all others.
         seeds: Seeds named ``initialisation``, ``batch_order`` and ``noise``.
         checkpoint_every: Steps between checkpoints, and between looks at the validation loss.
         precision: ``bf16`` (autocast) or ``fp32``.
@@ -65,9 +68,12 @@ class TrainSpec:
     warmup: int = 50
     ema: float = 0.995
     priors: Mapping[str, str] = field(default_factory=dict[str, str])
+    unlabelled: tuple[int, ...] = ()
+    video_only: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        both = sorted(set(self.episodes) & set(self.validation_episodes))
+        both = sorted(set(self.shown) & set(self.validation_episodes))
+        twice = sorted(i for i, count in Counter(self.shown).items() if count > 1)
         missing = sorted(set(SEEDS) - set(self.seeds))
         sizes = [size.name for size in SIZES]
         checks = (
@@ -91,11 +97,31 @@ class TrainSpec:
             (not self.episodes, "there is no training episode"),
             (not self.validation_episodes, "there is no validation episode"),
             (bool(both), f"episodes {both[:5]} are in training and validation"),
+            (bool(twice), f"episodes {twice[:5]} are shown in two ways"),
+            (
+                bool(self.video_only) and not self.recipe.imagines,
+                f"{self.recipe.name} imagines no frames, so video teaches it nothing",
+            ),
             (bool(missing), f"seeds {missing} are missing"),
         )
         found = [message for wrong, message in checks if wrong]
         if found:
             raise ValueError("This training cannot run:\n  - " + "\n  - ".join(found))
+
+    @property
+    def acted(self) -> tuple[int, ...]:
+        """Episodes whose actions are used."""
+        return (*self.episodes, *self.unlabelled)
+
+    @property
+    def told(self) -> tuple[int, ...]:
+        """Episodes whose words are used."""
+        return (*self.episodes, *self.video_only)
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """All episodes that are trained on."""
+        return (*self.episodes, *self.unlabelled, *self.video_only)
 
     @property
     def steps(self) -> int:
@@ -106,8 +132,9 @@ class TrainSpec:
 def train_spec_to_plain(spec: TrainSpec) -> dict[str, Any]:
     """A training spec as JSON values."""
     plain = {name: to_plain(value) for name, value in vars(spec).items() if name != "recipe"}
-    if not spec.priors:  # as it was written before there were any
-        del plain["priors"]
+    for name in ("priors", "unlabelled", "video_only"):
+        if not plain[name]:  # as it was written before there were any
+            del plain[name]
     return {"version": TRAIN_SPEC_VERSION, **plain, "recipe": recipe_to_plain(spec.recipe)}
 
 
@@ -131,5 +158,7 @@ def train_spec_from_plain(plain: Mapping[str, Any]) -> TrainSpec:
             "makes": action_spec_from_plain(plain["makes"]),
             "episodes": tuple(plain["episodes"]),
             "validation_episodes": tuple(plain["validation_episodes"]),
+            "unlabelled": tuple(plain.get("unlabelled", ())),
+            "video_only": tuple(plain.get("video_only", ())),
         }
     )

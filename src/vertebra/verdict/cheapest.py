@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from vertebra.stats.interval import LEVEL
 from vertebra.stats.scaling import Crossing, Curve, fit_curve
 from vertebra.verdict.compare import cells_of
-from vertebra.verdict.cost import UNDETERMINED, has_episodes, mean_ledger
+from vertebra.verdict.cost import UNDETERMINED, has_episodes, mean_extra, mean_ledger
 from vertebra.verdict.purchase import CHEAPEST, DEARER, OPEN, Purchase
 from vertebra.verdict.rule import SEEDS_REQUIRED, level_at
 from vertebra.verdict.run import Run
@@ -30,6 +30,7 @@ class Rates:
         label: Price of its labels.
         video: Price of its frames.
         training: Price of a training.
+        extra: Price of what the arm learns from besides demonstrations.
     """
 
     labels: float
@@ -39,12 +40,14 @@ class Rates:
     label: float
     video: float
     training: float
+    extra: float = 0.0
 
     def total(self, demonstrations: float | None) -> float | None:
-        """Price of so many demonstrations and one training."""
+        """Price of so many demonstrations, what comes besides them, and one training."""
         if demonstrations is None:
             return None
-        return demonstrations * (self.demonstration + self.label + self.video) + self.training
+        each = self.demonstration + self.label + self.video
+        return demonstrations * each + self.extra + self.training
 
 
 def purchases(run: Run) -> tuple[Purchase, ...]:
@@ -91,8 +94,11 @@ def word_of(arm: str, spans: Mapping[str, tuple[float, float]]) -> str:
 def _rates(run: Run, arm: str) -> Rates:
     criteria, jobs = run.plan.criteria, [job for job in run.jobs if job.arm == arm]
     demonstrations = mean_ledger(jobs, "demonstrations")
-    labels = mean_ledger(jobs, "language_labels") / demonstrations
-    frames = mean_ledger(jobs, "video_frames") / demonstrations
+    more_labels, more_frames = (mean_extra(jobs, f"extra_{what}") for what in ("labels", "frames"))
+    labels = (mean_ledger(jobs, "language_labels") - more_labels) / demonstrations
+    frames = (mean_ledger(jobs, "video_frames") - more_frames) / demonstrations
+    extra = criteria.demonstration_cost * mean_extra(jobs, "unlabelled")
+    extra += criteria.label_cost * more_labels + criteria.video_frame_cost * more_frames
     hours = mean_ledger(jobs, "train_seconds") / 3600
     return Rates(
         labels=labels,
@@ -102,6 +108,7 @@ def _rates(run: Run, arm: str) -> Rates:
         label=criteria.label_cost * labels,
         video=criteria.video_frame_cost * frames,
         training=criteria.gpu_hour_cost * hours,
+        extra=extra,
     )
 
 
@@ -132,6 +139,7 @@ def _filled(arm: str, curve: Curve, reached: Crossing, rates: Rates) -> Purchase
         label_part=count * rates.label,
         video_part=count * rates.video,
         training_part=rates.training,
+        extra_part=rates.extra,
         total=rates.total(count),
         total_low=rates.total(reached.low),
         total_high=rates.total(reached.high),
@@ -150,8 +158,11 @@ def _told(one: Purchase) -> Purchase:
     low = "open" if one.total_low is None else f"{one.total_low:.0f}"
     high = "open" if one.total_high is None else f"{one.total_high:.0f}"
     beyond = "; read beyond what was measured" if one.extrapolated else ""
+    besides = (
+        f"; {one.extra_part:.0f} of it for what it learns from besides" if one.extra_part else ""
+    )
     return replace(
         one,
         words=f"{one.total:.0f} (95 % interval {low} to {high}{beyond}) for {have}, with one "
-        f"training of {one.gpu_hours:.2g} GPU-hours",
+        f"training of {one.gpu_hours:.2g} GPU-hours{besides}",
     )

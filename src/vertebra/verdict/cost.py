@@ -121,6 +121,11 @@ def mean_ledger(jobs: Sequence[Job], part: str) -> float:
     return sum(_number(job.ledger, part) for job in jobs) / len(jobs)
 
 
+def mean_extra(jobs: Sequence[Job], part: str) -> float:
+    """Mean of a part of the ledgers that older trainings did not count, and had nothing of."""
+    return sum(float(job.ledger.get(part, 0)) for job in jobs) / len(jobs)
+
+
 def has_episodes(run: Run, arm: str) -> bool:
     """Whether any finished job of an arm was evaluated in a simulator."""
     return any(records_of(run, arm, count) for count in {s.demonstrations for s in run.plan.slots})

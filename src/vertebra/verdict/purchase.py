@@ -17,9 +17,10 @@ READING = {
 class Purchase:
     """The cheapest way of one arm to the target.
 
-    Labels and frames come with the demonstrations, as many with each as its trainings used, and a
-    training costs the same whatever it learns from. So the total rises with the demonstrations, and
-    the cheapest number is the smallest that reaches the target.
+    Labels and frames come with the demonstrations, as many with each as its trainings used; a
+    training costs the same whatever it learns from, and so does what an arm learns from besides
+    demonstrations (unlabelled ones, video), which stays the same at every number. So the total
+    rises with the demonstrations, and the cheapest number is the smallest that reaches the target.
 
     Attributes:
         arm: Arm.
@@ -35,6 +36,7 @@ class Purchase:
         label_part: What the labels cost.
         video_part: What the frames cost.
         training_part: What the training costs.
+        extra_part: What unlabelled demonstrations and videos cost, with their captions.
         total: All of it.
         total_low: Lower end of its 95 % interval; ``None`` when open.
         total_high: Upper end; ``None`` when open.
@@ -56,6 +58,7 @@ class Purchase:
     label_part: float | None = None
     video_part: float | None = None
     training_part: float | None = None
+    extra_part: float | None = None
     total: float | None = None
     total_low: float | None = None
     total_high: float | None = None
