@@ -39,6 +39,7 @@ COMMANDS = (
     "audit checkpoint",
     "audit policy",
     "audit grounding",
+    "doctor",
     "env",
     "env list",
     "env setup",

@@ -12,6 +12,7 @@ from vertebra.cli.arguments_again import (
     RealtimeCommand,
     RobustnessCommand,
 )
+from vertebra.cli.arguments_doctor import DoctorCommand
 from vertebra.cli.arguments_env import Env
 from vertebra.cli.arguments_plan import Plan
 from vertebra.cli.arguments_pretrain import PretrainCommand
@@ -405,6 +406,7 @@ Command = (
     | Annotated[RobustnessCommand, tyro.conf.subcommand("robustness")]
     | Annotated[AdaptCommand, tyro.conf.subcommand("adapt")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
+    | Annotated[DoctorCommand, tyro.conf.subcommand("doctor")]
     | Annotated[Env, tyro.conf.subcommand("env")]
     | Annotated[ServeCommand, tyro.conf.subcommand("serve")]
     | Annotated[Client, tyro.conf.subcommand("client")]

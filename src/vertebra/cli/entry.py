@@ -14,6 +14,7 @@ from vertebra.cli import (
     arena,
     arguments,
     arguments_again,
+    arguments_doctor,
     arguments_env,
     arguments_plan,
     arguments_pretrain,
@@ -29,6 +30,7 @@ from vertebra.cli import (
 )
 from vertebra.cli.adapt import adapt
 from vertebra.cli.cite import cite
+from vertebra.cli.doctor import doctor
 from vertebra.cli.extend import extend
 from vertebra.cli.grounding import grounding
 from vertebra.cli.pilot import carry_out_job, run_pilot_command
@@ -68,6 +70,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.AuditCheckpointCommand: audit.checkpoint,
     arguments.AuditPolicyCommand: audit.policy,
     arguments.AuditGroundingCommand: grounding,
+    arguments_doctor.DoctorCommand: doctor,
     arguments_env.EnvListCommand: env.show,
     arguments_env.EnvSetupCommand: env.setup,
     arguments_env.EnvCheckCommand: env.check,

@@ -1,0 +1,1 @@
+"""What works on this machine: every kernel path against the CPU, sharding, and a short training."""
