@@ -35,12 +35,12 @@ class Step(nn.Module):
 
     def __init__(self, network: Network, *, half: bool) -> None:
         super().__init__()
-        self.network, self.half = network, half
+        self.network, self.in_half = network, half
 
     def forward(self, seed: int) -> Tensor:
         """The weighted loss."""
         device = self.network.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.half):
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.in_half):
             return step_loss(self.network, device, seed=seed, count=BATCH)
 
 

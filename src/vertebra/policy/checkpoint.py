@@ -82,17 +82,8 @@ def load_policy(directory: Path) -> TrainedPolicy:
             f"{directory / WEIGHTS} is not the file that {MANIFEST} describes (its SHA-256 "
             "differs): it was damaged or replaced. Train again or restore it."
         )
-    network = Network(
-        Shape(
-            recipe=recipe_from_plain(plain["recipe"]),
-            size=size_by_name(plain["size"]),
-            needs=observation_spec_from_plain(plain["needs"]),
-            makes=action_spec_from_plain(plain["makes"]),
-            vocabulary=tuple(plain["vocabulary"]),
-            pointing=plain["pointing"],
-            coded=plain.get("coded", False),
-        )
-    )
+    policy = described_policy(plain)
+    network = policy.network
     tensors = load_tensors(content)
     if plain["version"] == 1:
         tensors = _named_anew(tensors, network.shape.recipe.pixels)
@@ -102,10 +93,24 @@ def load_policy(directory: Path) -> TrainedPolicy:
             f"{directory} does not fit its recipe:\n  - " + "\n  - ".join(differences)
         )
     network.load_state_dict(tensors)
+    return policy
+
+
+def described_policy(manifest: Mapping[str, Any]) -> TrainedPolicy:
+    """The policy that a manifest describes, with new weights."""
+    shape = Shape(
+        recipe=recipe_from_plain(manifest["recipe"]),
+        size=size_by_name(manifest["size"]),
+        needs=observation_spec_from_plain(manifest["needs"]),
+        makes=action_spec_from_plain(manifest["makes"]),
+        vocabulary=tuple(manifest["vocabulary"]),
+        pointing=manifest["pointing"],
+        coded=manifest.get("coded", False),
+    )
     return TrainedPolicy(
-        network=network.eval(),
-        state_normaliser=Normaliser.from_json(plain["state_normaliser"]),
-        action_normaliser=Normaliser.from_json(plain["action_normaliser"]),
+        network=Network(shape).eval(),
+        state_normaliser=Normaliser.from_json(manifest["state_normaliser"]),
+        action_normaliser=Normaliser.from_json(manifest["action_normaliser"]),
     )
 
 
