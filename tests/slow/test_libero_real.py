@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vertebra.envs.libero.demonstrator import demonstrable
+from vertebra.envs.libero.shift import FACTORS
 from vertebra.envs.libero.simulator import LIBERO
 from vertebra.envs.outside import OutsideSettings, open_world
 from vertebra.envs.places import set_up
@@ -58,3 +59,42 @@ def test_an_episode_of_every_suite(libero, suite):
             np.testing.assert_array_equal(again.images[name], picture)
     finally:
         world.close()
+
+
+def test_every_factor_changes_what_it_says(libero):
+    settings = OutsideSettings(simulator="libero", world="libero_object", protocol="pilot")
+    plain = open_world(settings)
+    state = plain.initial_states("layout", 1, 0)[0]
+    seen = dict(plain.begin(state, state.tasks[0], 0).images)
+    physics = plain.state_hash()
+    plain.close()
+    for factor in FACTORS:
+        if not factor.shift:
+            continue
+        world = open_world(settings, shift=factor.shift)
+        assert world.name != plain.name and world.facts["shift"]
+        changed = world.begin(state, state.tasks[0], 0).images
+        differs = {
+            name: np.abs(changed[name].astype(int) - picture).mean()
+            for name, picture in seen.items()
+        }
+        assert differs["agentview"] > 0.5, factor.name
+        if factor.name == "camera":
+            assert differs["wrist"] == 0
+        moved = world.state_hash() != physics
+        assert moved == (factor.name in ("layout", "initial-pose")), factor.name
+        world.close()
+
+
+def test_a_knob_is_turned(libero):
+    world = open_world(OutsideSettings(simulator="libero", world="libero_goal", protocol="pilot"))
+    states = world.initial_states("official", LOOKED_AT, 0)
+    state = next(one for one in states if one.tasks[0].skill == "turn-on")
+    task = state.tasks[0]
+    world.begin(state, task, 0)
+    for _ in range(world.max_steps):
+        world.apply(world.demonstrate(task))
+        if task.id in world.judge().achieved:
+            break
+    assert task.id in world.judge().achieved
+    world.close()

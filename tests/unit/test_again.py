@@ -16,13 +16,22 @@ from fakes.worlds import Plane
 from vertebra.audit.report import audit_run
 from vertebra.cli import again as commands
 from vertebra.cli.entry import run as command
+from vertebra.envs.libero.shift import FACTORS
+from vertebra.envs.outside import outside_from_words
 from vertebra.evaluate.profile import Profile, profile_from_file, timed
 from vertebra.evaluate.realtime import RealTime
 from vertebra.pilot.again import Setting, asked_again, evaluate_again, finished_cells, locked_plan
 from vertebra.pilot.layout import RunDirectory
 from vertebra.pilot.realtime import in_real_time, realtime_setting, seconds_by_arm
-from vertebra.pilot.robustness import factor_setting, factors_by_name, in_lock_step
+from vertebra.pilot.robustness import (
+    TABLETOP_FACTORS,
+    factor_setting,
+    factors_by_name,
+    factors_of,
+    in_lock_step,
+)
 from vertebra.pilot.run import run_pilot
+from vertebra.pilot.worlds import settings_from_plain
 from vertebra.policy.protocol import Act
 from vertebra.report.render import write_report
 from vertebra.spec.storage import read_json, read_jsonl, write_json, write_jsonl
@@ -140,18 +149,37 @@ def test_one_label_stands_for_one_setting(out):
         evaluate_again(*again, replace(one, words="other"), *rest)
 
 
-def test_robustness_needs_the_table_top_and_repeats_the_plans_scenes(out):
+def test_robustness_repeats_the_plans_scenes_with_what_its_environment_can_change(out):
     plan = locked_plan(RunDirectory(root=out))
-    (camera, language) = factors_by_name(["camera", "language"])
-    with pytest.raises(ValueError, match="on the table-top only; this pilot ran in 'plane-v1'"):
-        factor_setting(plan, camera, None)
+    with pytest.raises(ValueError, match="Nothing that could be changed is known of 'plane-v1'"):
+        factors_by_name(plan, ["camera"])
     question = replace(plan.question, environment={"kind": "tabletop", "size": 64})
     tabletop = replace(plan, question=question)
+    with pytest.raises(ValueError, match=r"No such factors: \['gravity'\]; .* choose from"):
+        factors_by_name(tabletop, ["gravity", "light"])
+    assert factors_by_name(tabletop, ()) == TABLETOP_FACTORS
+    (language, camera) = factors_by_name(tabletop, ["language", "camera", "language"])
     moved = factor_setting(tabletop, camera, 2)
     assert moved.environment["shift"] == {"camera_m": (0.05, 0.0, 0.03)}
     assert moved.draws == (replace(plan.question.draws[0], scenes=2),)
     reworded = factor_setting(tabletop, language, None)
     assert "shift" not in reworded.environment and reworded.draws[0].conditions == ("paraphrase",)
+
+
+def test_worlds_outside_bring_their_own_factors(out):
+    plan = locked_plan(RunDirectory(root=out))
+    settings = outside_from_words("libero:libero_goal").to_plain()
+    question = replace(plan.question, environment=settings, draws=plan.question.draws[:1])
+    libero = replace(plan, question=question)
+    assert set(question.draws[0].conditions) == {"asked"}
+    assert factors_of(libero) == FACTORS[:-1], "its scenes have no other words in this plan"
+    reworded = replace(question.draws[0], conditions=("paraphrase",))
+    both = replace(question, draws=(*question.draws, reworded))
+    assert factors_of(replace(plan, question=both)) == FACTORS
+    layout = next(one for one in FACTORS if one.name == "layout")
+    setting = factor_setting(libero, layout, 1)
+    assert setting.environment == {**settings, "shift": {"swapped": True}}
+    assert settings_from_plain(setting.environment) == outside_from_words("libero:libero_goal")
 
 
 def test_seconds_come_from_one_machine_for_all(out):
@@ -245,7 +273,7 @@ def test_commands_run_and_say_what_came_of_it(out, capsys, monkeypatch):
     assert "another rate is another environment" in capsys.readouterr().err
     assert command(["robustness", str(out), "--factors", "gravity"]) == 2
     assert command(["robustness", str(out)]) == 2
-    assert "on the table-top only" in capsys.readouterr().err
+    assert "Nothing that could be changed" in capsys.readouterr().err
     assert command(["realtime", str(out / "jobs")]) == 2
     assert commands.profile.__doc__
 

@@ -10,6 +10,14 @@ from vertebra.envs.libero.goals import instructions, pool_suites, read_task, tar
 from vertebra.envs.libero.grasp import CELL_M, HALF_M, grasps, map_points
 from vertebra.envs.libero.protocols import PROTOCOLS, SUITES, Protocol, protocol_by_name
 from vertebra.envs.libero.scene import axis_angle
+from vertebra.envs.libero.shift import (
+    FACTORS,
+    Shift,
+    arm_offset,
+    blurred,
+    orbited,
+    shift_from_plain,
+)
 from vertebra.envs.libero.simulator import LIBERO
 from vertebra.envs.simulators import SIMULATORS
 from vertebra.spec.rotation import matrix_from_axis_angle, matrix_from_quat_xyzw
@@ -107,6 +115,7 @@ def test_what_a_goal_is_about():
 
 
 def test_what_the_demonstrator_can_do():
+    assert demonstrable((("on", "moka_pot_1", "flat_stove_1"), ("turnon", "flat_stove_1")))
     assert demonstrable((("on", "bowl_1", "plate_1"), ("in", "milk_1", "basket_1_contain_region")))
     for goal in (
         ("open", "wooden_cabinet_1_top_region"),
@@ -120,8 +129,8 @@ def test_every_item_of_a_protocol_changes_the_hash():
     base = protocol_by_name("openpi")
     other = {
         "name": "x", "source": "x", "image_px": 1, "rotated": False, "cameras": {}, "state": "x",
-        "wait_steps": 1, "wait_gripper": 0.0, "max_steps": {}, "seed": 1, "controller": "x",
-        "rate_hz": 1.0,
+        "wait_steps": 1, "wait_gripper": 0.0, "max_steps": {}, "seed": 1,
+        "seed_counts": True, "controller": "x", "rate_hz": 1.0,
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(Protocol)}
     changed = {digest(replace(base, **{name: value})) for name, value in other.items()}
@@ -141,7 +150,9 @@ def test_published_protocols_are_as_published():
         False,
         600,
     )
-    assert protocol_by_name("lerobot").max_steps["libero_spatial"] == 280
+    lerobot, oft = protocol_by_name("lerobot"), protocol_by_name("oft")
+    assert (lerobot.max_steps["libero_spatial"], lerobot.image_px) == (280, 360)
+    assert (lerobot.seed, lerobot.seed_counts, oft.seed, oft.seed_counts) == (1000, True, 0, False)
 
 
 def test_a_mujoco_that_draws_darker_pictures_is_refused():
@@ -202,3 +213,51 @@ def test_axis_angle_is_the_rotation_of_the_quaternion():
         atol=1e-9,
     )
     np.testing.assert_array_equal(axis_angle(np.array([0, 0, 0, 1.0])), np.zeros(3))
+
+
+def test_a_camera_goes_around_what_it_looks_at():
+    place, centre = np.array([0.8, 0.1, 1.6]), np.array([0.0, 0.1, 0.9])
+    back = (place - centre) / np.linalg.norm(place - centre)
+    right = np.cross([0.0, 0.0, 1.0], back)
+    right /= np.linalg.norm(right)
+    turn = np.stack([right, np.cross(back, right), back], axis=1)
+    shift = Shift(camera_deg=(15.0, 5.0), camera_distance=1.2)
+    there, turned = orbited(place, turn, centre, shift)
+    far = np.linalg.norm(place - centre)
+    np.testing.assert_allclose(there - centre, 1.2 * far * turned[:, 2], atol=1e-12)
+    np.testing.assert_allclose(turned.T @ turned, np.eye(3), atol=1e-12)
+    assert (there - place) @ right > 0.1 and there[2] > place[2]
+    same = orbited(place, turn, centre, Shift())
+    np.testing.assert_allclose(same[0], place)
+    np.testing.assert_allclose(same[1], turn)
+
+
+def test_an_arm_starts_elsewhere_by_a_known_length_and_for_everyone_alike():
+    one, again, other = (arm_offset(7, 0.2, name) for name in ("a", "a", "b"))
+    assert np.linalg.norm(one) == pytest.approx(0.2)
+    np.testing.assert_array_equal(one, again)
+    assert np.linalg.norm(one - other) > 0.01
+
+
+def test_a_blur_keeps_light_and_loses_edges():
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[:, 32:] = 200
+    soft = blurred(picture, 0.02)
+    assert soft.shape == picture.shape and abs(soft.mean() - 100) < 1
+    edge = soft[10, 30:34, 0].astype(int)
+    assert (np.diff(edge) > 20).all() and 60 < edge[1] < 100 < edge[2] < 140
+    np.testing.assert_array_equal(soft[:, 0], 0)
+    flat = np.full((32, 32, 3), 77, np.uint8)
+    np.testing.assert_array_equal(blurred(flat, 0.05), flat)
+
+
+def test_every_factor_is_a_shift_and_changes_one_thing():
+    for factor in FACTORS:
+        shift = shift_from_plain({**factor.shift})
+        assert (shift == Shift()) == (factor.condition == "paraphrase")
+        assert set(factor.shift) == {"floor", "wall"} or len(factor.shift) <= 1
+    assert shift_from_plain({"camera_deg": [1, 2]}) == Shift(camera_deg=(1.0, 2.0))
+    with pytest.raises(ValueError, match=r"distance and light .* both floor and wall"):
+        Shift(camera_distance=0, wall="dark-blue")
+    with pytest.raises(ValueError, match="at least 0"):
+        Shift(blur=-1)

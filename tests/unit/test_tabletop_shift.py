@@ -9,7 +9,7 @@ from vertebra.demonstrate.demonstrator import Demonstrator
 from vertebra.envs.tabletop import Tabletop
 from vertebra.envs.tabletop.scene import scene_from_plain
 from vertebra.envs.tabletop.shift import Shift, shift_from_plain, shifted
-from vertebra.pilot.robustness import FACTORS, factors_by_name
+from vertebra.pilot.robustness import TABLETOP_FACTORS
 from vertebra.pilot.worlds import TabletopSettings, make_environment
 
 STATE = Tabletop().initial_states("layout", 1, 3)[0]
@@ -27,7 +27,7 @@ def test_no_shift_changes_nothing():
     assert world.name == "tabletop-v1+shift" and Tabletop().name == "tabletop-v1"
 
 
-@pytest.mark.parametrize("factor", [f for f in FACTORS if f.shift], ids=lambda f: f.name)
+@pytest.mark.parametrize("factor", [f for f in TABLETOP_FACTORS if f.shift], ids=lambda f: f.name)
 def test_every_factor_changes_what_is_seen_and_is_read_from_a_plan(factor):
     plain = _begin()[1]
     settings = {**TabletopSettings().to_plain(), "shift": dict(factor.shift)}
@@ -84,7 +84,7 @@ def test_distractors_are_new_things_apart_from_the_others():
     assert many >= 12
 
 
-@pytest.mark.parametrize("factor", [f for f in FACTORS if f.shift], ids=lambda f: f.name)
+@pytest.mark.parametrize("factor", [f for f in TABLETOP_FACTORS if f.shift], ids=lambda f: f.name)
 def test_the_demonstrator_still_succeeds_mostly(factor):
     world = Tabletop(shift=shift_from_plain(factor.shift))
     done = []
@@ -103,8 +103,4 @@ def test_the_demonstrator_still_succeeds_mostly(factor):
 def test_what_is_not_possible_is_refused():
     with pytest.raises(ValueError, match=r"brightness is 0 .* -1 distractors"):
         Shift(brightness=0, distractors=-1)
-    with pytest.raises(ValueError, match="No such factors: \\['gravity'\\]; choose from"):
-        factors_by_name(["gravity", "light"])
-    assert factors_by_name(()) == FACTORS
-    assert [f.name for f in factors_by_name(["light", "camera", "light"])] == ["light", "camera"]
     assert shift_from_plain({"tool_m": [0.1, 0, 0]}) == replace(Shift(), tool_m=(0.1, 0.0, 0.0))

@@ -105,7 +105,7 @@ def robustness(command: RobustnessCommand) -> int:
     run = RunDirectory(root=command.run)
     plan = locked_plan(run)
     cells = finished_cells(run, plan)
-    factors = factors_by_name(command.factors)
+    factors = factors_by_name(plan, command.factors)
     settings = [factor_setting(plan, factor, command.scenes) for factor in factors]
     parts = real_parts()
     with Steps() as steps:

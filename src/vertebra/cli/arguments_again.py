@@ -54,9 +54,10 @@ class RealtimeCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class RobustnessCommand:
-    """Evaluate a pilot's policies on the table-top with one thing changed at a time.
+    """Evaluate a pilot's policies with one thing changed at a time, on the table-top or in LIBERO.
 
-    Factors: camera, light, texture, layout, distractors, initial-pose, language.
+    Factors: camera, light, texture, layout, initial-pose, language; distractors (table-top) and
+    sensor (LIBERO).
     """
 
     run: Annotated[Path, tyro.conf.Positional]

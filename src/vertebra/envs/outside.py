@@ -1,5 +1,6 @@
 """Opens a world of a simulator that was set up, and refuses one that is known to drift."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,18 @@ def outside_from_words(words: str) -> OutsideSettings:
     )
 
 
-def open_world(settings: OutsideSettings, root: Path | None = None) -> Remote:
+def open_world(
+    settings: OutsideSettings,
+    root: Path | None = None,
+    *,
+    shift: Mapping[str, Any] | None = None,
+) -> Remote:
     """Start a world's process.
 
     Args:
         settings: Which world.
         root: Where simulators are set up; the user's cache by default.
+        shift: What is other than the protocol says (see `Factor`).
 
     Raises:
         ValueError: When the simulator is not set up, or a version of it is known to drift.
@@ -89,7 +96,11 @@ def open_world(settings: OutsideSettings, root: Path | None = None) -> Remote:
         )
     remote = Remote(
         simulator.serves,
-        {"world": settings.world, "protocol": settings.protocol},
+        {
+            "world": settings.world,
+            "protocol": settings.protocol,
+            **({"shift": dict(shift)} if shift else {}),
+        },
         python=str(python_of(directory)),
         packages=simulator.packages,
         variables=simulator.variables,

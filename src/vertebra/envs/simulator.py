@@ -2,6 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factor:
+    """One thing that is changed after a pilot, and by how much.
+
+    Attributes:
+        name: Its name.
+        words: How much, for people.
+        shift: What the environment is given as ``shift``; empty when it stays as it is.
+        condition: What is said.
+    """
+
+    name: str
+    words: str
+    shift: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    condition: str = "asked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,7 +29,8 @@ class Simulator:
     Attributes:
         name: Its name on the command line and in plans.
         summary: What it is, in a few words.
-        serves: Its `Adapter`, as ``module:Class``; made with ``world`` and ``protocol``.
+        serves: Its `Adapter`, as ``module:Class``; made with ``world`` and ``protocol``, and with
+            ``shift`` where one of ``factors`` is asked for.
         worlds: What may follow the name: suites or sets of tasks.
         protocols: What may follow the world; the first one is the default.
         requirements: What pip installs.
@@ -23,6 +42,7 @@ class Simulator:
         lanes: Environments that are stepped together; each is a process.
         scenes: New layouts that a pilot evaluates by default.
         demonstrations: Demonstrations that a pilot makes by default.
+        factors: What can be changed after a pilot, one thing at a time.
     """
 
     name: str
@@ -39,6 +59,7 @@ class Simulator:
     lanes: int = 2
     scenes: int = 4
     demonstrations: tuple[int, ...] = (20,)
+    factors: tuple[Factor, ...] = ()
 
     def drifting(self, versions: Mapping[str, str | None]) -> list[str]:
         """Every installed version that is newer than the newest faithful one, in words."""

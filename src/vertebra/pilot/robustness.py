@@ -1,10 +1,12 @@
-"""One factor at a time: what a pilot's policies lose when the table-top is not as it was shown."""
+"""One factor at a time: what a pilot's policies lose when the world is not as it was shown."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from vertebra.envs.outside import OUTSIDE
 from vertebra.envs.protocol import Environment
+from vertebra.envs.simulator import Factor
+from vertebra.envs.simulators import simulator_by_name
 from vertebra.evaluate.actor import PolicyActor
 from vertebra.evaluate.plan import EpisodePlan
 from vertebra.evaluate.run import Identity, run_episodes
@@ -13,25 +15,7 @@ from vertebra.pilot.plan import PilotPlan
 from vertebra.pilot.worlds import TABLETOP, lanes_of
 from vertebra.spec.record import EpisodeRecord
 
-
-@dataclass(frozen=True, kw_only=True)
-class Factor:
-    """One thing that is changed, and by how much.
-
-    Attributes:
-        name: Its name.
-        words: How much, for people.
-        shift: Fields of the table-top's ``Shift``.
-        condition: What is said.
-    """
-
-    name: str
-    words: str
-    shift: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    condition: str = "asked"
-
-
-FACTORS = (
+TABLETOP_FACTORS = (
     Factor(
         name="camera",
         words="the front camera stands 5 cm further right and 3 cm higher",
@@ -54,30 +38,43 @@ FACTORS = (
 )
 
 
-def factors_by_name(names: Sequence[str]) -> tuple[Factor, ...]:
+def factors_of(plan: PilotPlan) -> tuple[Factor, ...]:
+    """What can be changed in the environment of a pilot.
+
+    Raises:
+        ValueError: When nothing can.
+    """
+    settings = plan.question.environment or {}
+    if settings.get("kind") == TABLETOP:
+        return TABLETOP_FACTORS
+    known = settings.get("kind") == OUTSIDE
+    found = simulator_by_name(settings["simulator"]).factors if known else ()
+    if not found:
+        raise ValueError(
+            f"Nothing that could be changed is known of {plan.environment!r}, where this pilot ran."
+        )
+    said = {condition for draw in plan.question.draws for condition in draw.conditions}
+    return tuple(one for one in found if one.condition in said)
+
+
+def factors_by_name(plan: PilotPlan, names: Sequence[str]) -> tuple[Factor, ...]:
     """The factors of these names, all when none is given.
 
     Raises:
         ValueError: Naming those that do not exist.
     """
-    known = {factor.name: factor for factor in FACTORS}
+    known = {factor.name: factor for factor in factors_of(plan)}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise ValueError(f"No such factors: {unknown}; choose from {list(known)}.")
-    return tuple(known[name] for name in dict.fromkeys(names)) or FACTORS
+        raise ValueError(
+            f"No such factors: {unknown}; for {plan.environment!r} choose from {list(known)}."
+        )
+    return tuple(known[name] for name in dict.fromkeys(names or known))
 
 
 def factor_setting(plan: PilotPlan, factor: Factor, scenes: int | None) -> Setting:
-    """A factor as an evaluation of the plan's scenes.
-
-    Raises:
-        ValueError: When the pilot's environment is not the table-top.
-    """
+    """A factor as an evaluation of the plan's scenes."""
     settings = dict(plan.question.environment or {})
-    if settings.get("kind") != TABLETOP:
-        raise ValueError(
-            f"Robustness is measured on the table-top only; this pilot ran in {plan.environment!r}."
-        )
     if factor.shift:
         settings["shift"] = dict(factor.shift)
     return Setting(

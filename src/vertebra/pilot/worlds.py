@@ -91,7 +91,7 @@ def make_environment(settings: Mapping[str, Any]) -> Environment:
     if settings.get("kind") != TABLETOP:
         known = settings_from_plain(settings)
         assert isinstance(known, OutsideSettings), "there are two kinds"  # noqa: S101
-        return open_world(known)
+        return open_world(known, shift=settings.get("shift"))
     try:
         from vertebra.envs.tabletop import Tabletop
         from vertebra.envs.tabletop.shift import shift_from_plain

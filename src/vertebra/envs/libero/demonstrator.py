@@ -1,13 +1,15 @@
 """The scripted demonstrator: takes objects from above and puts them where the goal says.
 
 It knows where everything is. What it does follows from the goal's predicates and from the geometry
-of the scene; nothing is tuned to a task. Doors, drawers and knobs are beyond it.
+of the scene; nothing is tuned to a task. Knobs are turned; doors and drawers are beyond it.
 """
+
+# A few lines longer than 300: one set of motions and what is made of them, read together.
 
 # robosuite and MuJoCo carry no type information and are not here.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,12 +27,17 @@ _GAIN, _INTEGRAL = 2.2, 0.12
 _STEP_M, _STEP_RAD = 0.05, 0.5
 _CLEAR_M = 0.035
 _CONTAINERS = ("basket", "wooden_tray")
+_KNOBS = {"turnon": 1.0, "turnoff": -1.0}
+"""Predicate to the way in which a knob is turned about the axis of its joint."""
+_LEAD_RAD = 0.35
+"""How far ahead of a knob the hand that turns it is sent."""
 
 
 def demonstrable(goal: Goal) -> bool:
-    """Whether a goal is one of carrying things: onto something, or into an open container."""
+    """Whether a goal is of carrying (onto something, into an open container) and turning knobs."""
     return all(
-        (predicate[0] == "on" and not predicate[1].startswith("plate"))
+        predicate[0] in _KNOBS
+        or (predicate[0] == "on" and not predicate[1].startswith("plate"))
         or (predicate[0] == "in" and predicate[2].startswith(_CONTAINERS))
         for predicate in goal
     )
@@ -41,7 +48,7 @@ class Demonstrator:
 
     Args:
         scene: The scene.
-        goal: Predicates of carrying.
+        goal: What it shall reach (see `demonstrable`).
     """
 
     def __init__(self, scene: "Scene", goal: Goal) -> None:
@@ -90,8 +97,7 @@ class Demonstrator:
 
     def _bottom(self, name: str) -> float:
         """Height of the lowest point of an object's collision geometry."""
-        lows = [self._low(geom) for geom in self._geoms(name)]
-        return min(lows)
+        return min(self._low(geom) for geom in self._geoms(name))
 
     def _low(self, geom: int) -> float:
         turn = self._data.geom_xmat[geom].reshape(3, 3)
@@ -107,27 +113,66 @@ class Demonstrator:
             if not open_ends:
                 yield from self._rest()
                 continue
-            _, name, destination = open_ends[0]
-            yield from self._carry(name, destination)
+            what, name, *destination = open_ends[0]
+            if what in _KNOBS:
+                yield from self._turn_knob(name, open_ends[0])
+            else:
+                yield from self._carry(name, *destination)
 
     def _rest(self) -> Iterator[NDArray[np.float32]]:
         yield self._towards(_up(self._tool(), 0.02), None, OPEN)
 
-    def _carry(self, name: str, destination: str) -> Iterator[NDArray[np.float32]]:
-        grasp = self._choose(name)
+    def _turn_knob(self, name: str, predicate: tuple[str, ...]) -> Iterator[NDArray[np.float32]]:
+        """Take a knob and turn it about its joint until the predicate holds."""
+        (joint,) = (self._model.joint(one) for one in self._scene.domain.get_object(name).joints)
+        centre, axis = self._data.xanchor[joint.id].copy(), self._data.xaxis[joint.id]
+        way = _KNOBS[predicate[0]] * float(np.sign(axis[2]))
+        mine = np.flatnonzero(self._model.geom_bodyid == joint.bodyid[0])
+        grasp = self._choose(mine.tolist(), centre)
         if grasp is None:
-            self._failed.clear()
-            for _ in range(5):
-                yield self._towards(self._tool(), 0.0, OPEN)
+            yield from self._wait()
             return
-        drop, floor = self._tip_drop(), self._bottom(name)
-        start = self._body(name)
+        yield from self._take(grasp)
+        hand, began = self._tool() - centre, float(self._data.qpos[joint.qposadr[0]])
+        for _ in range(60):
+            if self._scene.holds((predicate,)):
+                break
+            turned = float(self._data.qpos[joint.qposadr[0]]) - began
+            ahead = turned * float(np.sign(axis[2])) + way * _LEAD_RAD
+            across, aside = np.cos(ahead), np.sin(ahead)
+            place = [
+                across * hand[0] - aside * hand[1],
+                aside * hand[0] + across * hand[1],
+                hand[2],
+            ]
+            yield self._towards(centre + place, grasp.yaw_rad + ahead, CLOSED)
+        for _ in range(6):
+            yield self._towards(self._tool(), None, OPEN)
+        yield from self._to(_up(self._tool(), 0.1), None, OPEN, near=0.03, steps=14)
+
+    def _wait(self) -> Iterator[NDArray[np.float32]]:
+        """Nothing can be taken now: forget what failed, and look again a little later."""
+        self._failed.clear()
+        for _ in range(5):
+            yield self._towards(self._tool(), 0.0, OPEN)
+
+    def _take(self, grasp: Grasp) -> Iterator[NDArray[np.float32]]:
+        """Go there from above and close the fingers."""
+        drop = self._tip_drop()
         top = self._above.highest_between(self._tool(), np.array([*grasp.place, 0.0]), ())
         over = np.array([*grasp.place, max(top, grasp.tip_m + 0.03) + drop + _CLEAR_M])
         yield from self._to(over, grasp.yaw_rad, OPEN, near=0.012, turn=0.08)
         low = np.array([*grasp.place, grasp.tip_m + drop])
         yield from self._to(low, grasp.yaw_rad, OPEN, near=0.004, steps=30)
         yield from self._close(low, grasp.yaw_rad)
+
+    def _carry(self, name: str, destination: str) -> Iterator[NDArray[np.float32]]:
+        start, floor = self._body(name), self._bottom(name)
+        grasp = self._choose(self._geoms(name), start)
+        if grasp is None:
+            yield from self._wait()
+            return
+        yield from self._take(grasp)
         lifted = _up(self._tool(), 0.06)
         yield from self._to(lifted, grasp.yaw_rad, CLOSED, near=0.02, steps=15)
         if self._body(name)[2] - start[2] < 0.02:
@@ -138,15 +183,14 @@ class Demonstrator:
             return
         yield from self._deliver(name, destination, grasp.yaw_rad, floor)
 
-    def _choose(self, name: str) -> Grasp | None:
-        """The best grasp that was not tried in vain near its place."""
-        centre = self._body(name)
+    def _choose(self, own: Sequence[int], centre: NDArray[np.float64]) -> Grasp | None:
+        """The best grasp of some geoms that was not tried in vain near its place."""
         points = map_points(centre)
         side = round(len(points) ** 0.5)
         heights, geoms = self._above.heights(points)
         # A floor is no collision geometry of the scene; what stands there shows where it is.
-        heights = np.maximum(heights, self._bottom(name))
-        mine = np.isin(geoms, self._geoms(name)).reshape(side, side)
+        heights = np.maximum(heights, min(self._low(geom) for geom in own))
+        mine = np.isin(geoms, own).reshape(side, side)
         found = grasps(heights.reshape(side, side), mine, centre)
         fresh = [one for one in found if not self._tried(one, centre)]
         return next(iter(fresh or found), None)

@@ -1,7 +1,11 @@
 """How LIBERO is run by those who publish numbers on it, as data.
 
 The same benchmark name hides different tests. Every item of a protocol is hashed into the name of
-the environment, and so into every episode record.
+the environment, and so into every episode record. Each item was read in the named file of the
+named commit.
+
+Deviations: all others seed a process or an environment once and let the generator run on; here the
+seed is set before every reset, so that an episode stands for itself.
 """
 
 from collections.abc import Mapping
@@ -39,8 +43,8 @@ class Protocol:
         wait_steps: Steps without movement before an episode, so that objects come to rest.
         wait_gripper: What the gripper does meanwhile (-1 opens).
         max_steps: Suite to the steps after which an episode times out, waiting not counted.
-        seed: Seed before every reset; it places fixtures, which initial states do not hold. (Some
-            seed once and let it run on; an episode of ours must stand for itself.)
+        seed: Seed before every reset; it places fixtures, which initial states do not hold.
+        seed_counts: Whether the number of the stored state is added to the seed.
         controller: robosuite's controller.
         rate_hz: Control rate.
     """
@@ -55,6 +59,7 @@ class Protocol:
     wait_gripper: float = -1.0
     max_steps: Mapping[str, int]
     seed: int
+    seed_counts: bool = False
     controller: str = "OSC_POSE"
     rate_hz: float = 20.0
 
@@ -69,7 +74,7 @@ PILOT = Protocol(
 )
 OPENPI = Protocol(
     name="openpi",
-    source="Physical-Intelligence/openpi examples/libero/main.py",
+    source="Physical-Intelligence/openpi examples/libero/main.py @ 15a9616",
     image_px=256,
     cameras={"image": "agentview", "wrist_image": "robot0_eye_in_hand"},
     max_steps=_OPENPI_STEPS,
@@ -77,7 +82,8 @@ OPENPI = Protocol(
 )
 OFT = Protocol(
     name="oft",
-    source="moojink/openvla-oft experiments/robot/libero/run_libero_eval.py",
+    source="moojink/openvla-oft experiments/robot/libero/run_libero_eval.py, libero_utils.py "
+    "(the seed) @ 213c5ff",
     image_px=256,
     cameras={"full_image": "agentview", "wrist_image": "robot0_eye_in_hand"},
     max_steps=_OPENPI_STEPS,
@@ -85,15 +91,19 @@ OFT = Protocol(
 )
 LEROBOT = Protocol(
     name="lerobot",
-    source="huggingface/lerobot src/lerobot/envs/libero.py",
-    image_px=256,
+    source="huggingface/lerobot src/lerobot/envs/libero.py, envs/configs.py (pixels), "
+    "configs/eval.py and scripts/lerobot_eval.py (seeds), processor/env_processor.py (rotation, "
+    "state) @ 7427f31",
+    image_px=360,
     cameras={"image": "agentview", "image2": "robot0_eye_in_hand"},
     max_steps=_steps(280, 280, 300, 520, 400),
     seed=1000,
+    seed_counts=True,
 )
 ORIGINAL = Protocol(
     name="original",
-    source="Lifelong-Robot-Learning/LIBERO libero/lifelong/metric.py and libero/configs",
+    source="Lifelong-Robot-Learning/LIBERO libero/lifelong/metric.py, libero/lifelong/evaluate.py "
+    "and libero/configs (config.yaml, data/default.yaml, eval/default.yaml) @ 4f0dd18",
     image_px=128,
     rotated=False,
     cameras={"agentview_rgb": "agentview", "eye_in_hand_rgb": "robot0_eye_in_hand"},

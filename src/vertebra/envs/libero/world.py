@@ -6,6 +6,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from vertebra.envs.libero.goals import (
 )
 from vertebra.envs.libero.protocols import Protocol, protocol_by_name
 from vertebra.envs.libero.scene import Scene
+from vertebra.envs.libero.shift import shift_from_plain
 from vertebra.spec.action import ActionSpec, Frame, Gripper, Rotation
 from vertebra.spec.observation import Camera, Dim, ObservationSpec
 from vertebra.spec.seeds import seed_at
@@ -48,28 +50,39 @@ class LiberoWorld(Adapter):
     Args:
         world: Name of the suite.
         protocol: Name of the protocol.
+        shift: Fields of a `Shift`: what is other than the protocol says.
+
+    Raises:
+        ValueError: On an unknown protocol, an impossible shift, or a layout that is not there.
     """
 
-    def __init__(self, world: str, protocol: str) -> None:
+    def __init__(self, world: str, protocol: str, shift: Mapping[str, Any] | None = None) -> None:
         from libero.libero import benchmark, get_libero_path
 
         how = protocol_by_name(protocol)
+        self._shift = shift_from_plain(shift or {})
         self.how, self.suite = how, world
         self.name = f"libero:{world}:{protocol}"
         self.facts = {"suite": world, "protocol": to_plain(how)}
+        if shift:
+            self.facts["shift"] = to_plain(self._shift)
         self.offers = _offers(how)
         self.takes = _takes(how)
         self.max_steps = how.max_steps[world]
-        self._benchmark = benchmark.get_benchmark(world)()
         self._folder = Path(get_libero_path("bddl_files"))
+        self._laid_out = f"{world}_swap" if self._shift.swapped else world
+        if not (self._folder / self._laid_out).is_dir():
+            raise ValueError(f"LIBERO-PRO has no other layouts for {world}.")
+        self._names: list[str] = list(benchmark.get_benchmark(world)().get_task_names())
+        self._states = benchmark.get_benchmark(self._laid_out)()
         self._files = {
             suite: self._read(suite)
             for suite in pool_suites(world)
             if (self._folder / suite).is_dir()
         }
-        self._names: list[str] = list(self._benchmark.get_task_names())
         self._scene: Scene | None = None
         self._demonstrator: Demonstrator | None = None
+        self._truth: dict[tuple[str, ...], bool] = {}
 
     def _read(self, suite: str) -> list[TaskFile]:
         return [
@@ -129,19 +142,22 @@ class LiberoWorld(Adapter):
         )
 
     def _stored(self, name: str) -> NDArray[np.float64]:
-        return np.asarray(self._benchmark.get_task_init_states(self._names.index(name)))
+        place = self._states.get_task_names().index(name)
+        return np.asarray(self._states.get_task_init_states(place))
 
     def restore(self, initial_state: InitialState, task: Task, seed: int) -> None:
         """Build the scene, put it into the state, and wait as the protocol says."""
         del seed  # the physics has no noise of its own
         data = initial_state.data
-        path = self._folder / self.suite / f"{data['task']}.bddl"
+        path = self._folder / self._laid_out / f"{data['task']}.bddl"
         if self._scene is None or self._scene.path != path:
             self._close_scene()
-            self._scene = Scene(path, self.how)
+            self._scene = Scene(path, self.how, self._shift)
         stored = self._stored(data["task"])[data["stored"]] if "stored" in data else None
-        self._scene.reset(data.get("seed", self.how.seed), stored)
+        counted = data.get("stored", 0) if self.how.seed_counts else 0
+        self._scene.reset(data.get("seed", self.how.seed + counted), stored, initial_state.id)
         self._goals = {name: _goal(goal) for name, goal in data["goals"].items()}
+        self._truth.clear()
         self._demonstrator = None
 
     def images(self) -> Mapping[str, NDArray[np.uint8]]:
@@ -154,20 +170,22 @@ class LiberoWorld(Adapter):
 
     def step(self, action: NDArray[np.float32]) -> None:
         """Let 50 ms pass."""
+        self._truth.clear()
         self._now().step(action)
 
     def holding(self) -> Iterable[str]:
         """Ids of all tasks whose predicates hold now."""
-        scene = self._now()
-        return [name for name, goal in self._goals.items() if scene.holds(goal)]
+        return [name for name, goal in self._goals.items() if all(map(self._true, goal))]
 
     def progress(self) -> Mapping[str, float]:
         """Task id to the share of its predicates that hold."""
-        scene = self._now()
-        return {
-            name: sum(scene.holds((one,)) for one in goal) / len(goal)
-            for name, goal in self._goals.items()
-        }
+        return {name: sum(map(self._true, goal)) / len(goal) for name, goal in self._goals.items()}
+
+    def _true(self, predicate: tuple[str, ...]) -> bool:
+        """Whether a predicate holds now; asked of the simulator once a step, because it is slow."""
+        if predicate not in self._truth:
+            self._truth[predicate] = self._now().holds((predicate,))
+        return self._truth[predicate]
 
     def touched(self) -> tuple[str | None, str | None]:
         """Objects that the fingers touched first, and that both fingers touched first."""
