@@ -31,11 +31,11 @@ PLANE = Simulator(
 class PlaneWorld(Adapter):
     name, offers, takes, max_steps = "plane-v1", OBSERVATION, ACTION, 40
 
-    def __init__(self, world: str, protocol: str) -> None:
+    def __init__(self, world: str, protocol: str, shift: Any = None) -> None:
         if world == "broken":
             raise ValueError("this world is broken on purpose")
         print("a simulator that chatters on standard output")  # noqa: T201
-        self.facts = {"protocol": protocol}
+        self.facts = {"protocol": protocol, **({"shift": shift} if shift else {})}
         self.plane = Plane()
         self.rendered = 0
 

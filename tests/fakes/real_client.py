@@ -4,6 +4,9 @@ Run: ``python real_client.py openpi|roboarena ADDRESS REQUESTS.npz``. The file h
 ``prompt`` and, for every other key of an observation, all its values. Prints what came back.
 """
 
+# Both clients are installed where this runs, and not here.
+# pyright: reportMissingImports=false
+
 import hashlib
 import json
 import sys
@@ -44,7 +47,9 @@ def main(kind, address, path):
             observation["session_id"] = f"s{number // 20}-A"
         actions = robot.infer(observation)["actions"]
         assert np.isfinite(actions).all()
-        chunks.append({"shape": actions.shape, "sha": hashlib.sha256(actions).hexdigest()})
+        chunks.append(
+            {"shape": actions.shape, "sha": hashlib.sha256(actions.tobytes()).hexdigest()}
+        )
     ended = robot.reset({"session_id": "s0-A"}) if kind == "roboarena" else robot.reset()
     said = {"greeting": robot.get_server_metadata(), "chunks": chunks, "reset": ended}
     sys.stdout.write(json.dumps(said))

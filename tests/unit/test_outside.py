@@ -203,6 +203,16 @@ def test_a_simulator_that_is_not_set_up_or_drifts_is_refused(known, monkeypatch)
         open_world(settings)
 
 
+def test_what_is_changed_reaches_the_world_and_its_name(known):
+    settings = outside_from_words("plane")
+    plain: Any = make_environment(settings.to_plain())
+    changed: Any = make_environment({**settings.to_plain(), "shift": {"tool_m": [0.1, 0.0]}})
+    assert changed.facts["shift"] == {"tool_m": [0.1, 0.0]} and "shift" not in plain.facts
+    assert changed.name != plain.name
+    for world in (plain, changed):
+        world.close()
+
+
 @pytest.mark.parametrize(
     ("found", "drifts"),
     [("3.3.2", False), ("3.3.3", True), ("3.3.2.post1", False), ("3.10", True), (None, False)],

@@ -16,6 +16,7 @@ from vertebra.pilot.budget import (
     lock_samples,
     makespan,
     parse_duration,
+    reference_s,
     words_of,
 )
 from vertebra.pilot.execute import Happened
@@ -308,6 +309,13 @@ def test_an_asked_precision_is_kept():
     found = forecast(question, COSTS, samples=640, workers=2, extra_s=0.0)
     assert found.precision == "fp32"
     assert found.wall_s > forecast(QUESTION, COSTS, samples=640, workers=2, extra_s=0.0).wall_s
+
+
+def test_references_take_their_scenes_twice_and_half_as_long():
+    slow = {name: replace(cost, episode_s=20.0) for name, cost in COSTS.items()}
+    draws = (Draw(split="layout", scenes=3), Draw(split="pair", scenes=9))
+    assert reference_s(replace(QUESTION, draws=draws), slow) == 9 * 20.0
+    assert reference_s(replace(QUESTION, draws=(), environment=None), slow) == 0.0
 
 
 def test_default_scenes_of_the_table_top_share_layouts_and_reach_every_split():

@@ -116,6 +116,12 @@ class Forecast:
     disk_bytes: int
 
 
+def reference_s(question: Question, costs: Mapping[str, Cost]) -> float:
+    """Seconds of the references: the first scenes twice, in half as many steps as chance needs."""
+    slowest = max(cost.episode_s for cost in costs.values())
+    return slowest * sum(draw.episodes for draw in question.draws[:1])
+
+
 def precision_of(question: Question, costs: Mapping[str, Cost]) -> str:
     """The precision of all arms: the one asked for, or that in which all together are fastest."""
     if question.precision != "auto":

@@ -314,8 +314,13 @@ def _extra_s(setting: Setting, costs: Mapping[str, Cost]) -> float:
     return starts + 2 * episodes * slowest / max(1, setting.workers) / 2 + 10.0
 
 
+def _costs(plan: PilotPlan) -> dict[str, Cost]:
+    """What each recipe of a plan was measured to cost."""
+    return {name: Cost(**cost) for name, cost in plan.costs.items()}
+
+
 def _forecast(setting: Setting, plan: PilotPlan) -> Forecast:
-    costs = {name: Cost(**cost) for name, cost in plan.costs.items()}
+    costs = _costs(plan)
     return budget.forecast(
         plan.grid,
         costs,
@@ -375,13 +380,14 @@ def _carry_out(
     jobs: Sequence[JobDirectory],
 ) -> list[Failure]:
     expected = _forecast(setting, plan)
-    names = [cell.id for cell in plan.grid.cells]
-    job_s = dict(zip(names, expected.job_s, strict=True))
-    evaluation_s = dict(zip(names, expected.evaluation_s, strict=True))
+    reference_s = budget.reference_s(plan.question, _costs(plan))
+    names = [run.reference.root.name, *(cell.id for cell in plan.grid.cells)]
+    job_s = dict(zip(names, (reference_s, *expected.job_s), strict=True))
+    evaluation_s = dict(zip(names, (reference_s, *expected.evaluation_s), strict=True))
     left = [job.root.name for job in jobs if not job.finished]
     remaining = Remaining(
-        {name: job_s.get(name, 10.0) for name in left},
-        {name: job_s.get(name, 0.0) - evaluation_s.get(name, 0.0) for name in left},
+        {name: job_s[name] for name in left},
+        {name: job_s[name] - evaluation_s[name] for name in left},
         workers=setting.workers,
         after_s=10.0,
     )

@@ -168,6 +168,7 @@ class Scene:
             self._context.sim = self.sim
             self._context.model, self._context.data = self.sim.model, self.sim.data
             self.sim.add_render_context(self._context)
+            self.sim.forward()  # as making a renderer does: it touches the state of the solver
         side = self.how.image_px
         raw = self.sim.render(width=side, height=side, camera_name=camera)
         seen = np.ascontiguousarray(raw[::-1, ::-1] if self.how.rotated else raw)
@@ -199,7 +200,10 @@ def _compile_equal_scenes_once() -> None:
     def compiled(text: str) -> Any:
         return mujoco.MjModel.from_xml_string(text)
 
-    MjSim.from_xml_string = classmethod(lambda made, text: made(copy.copy(compiled(text))))
+    def from_text(sim: Any, text: str) -> Any:
+        return sim(copy.copy(compiled(text)))
+
+    MjSim.from_xml_string = classmethod(from_text)
 
 
 def axis_angle(quaternion: NDArray[np.float64]) -> NDArray[np.float64]:
