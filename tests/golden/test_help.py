@@ -40,6 +40,7 @@ COMMANDS = (
     "audit policy",
     "audit grounding",
     "doctor",
+    "reproduce",
     "env",
     "env list",
     "env setup",

@@ -16,6 +16,7 @@ from vertebra.cli.arguments_doctor import DoctorCommand
 from vertebra.cli.arguments_env import Env
 from vertebra.cli.arguments_plan import Plan
 from vertebra.cli.arguments_pretrain import PretrainCommand
+from vertebra.cli.arguments_reproduce import ReproduceCommand
 from vertebra.cli.arguments_robot import Arena, Client, ServeCommand
 from vertebra.spec.criteria import Criteria
 
@@ -407,6 +408,7 @@ Command = (
     | Annotated[AdaptCommand, tyro.conf.subcommand("adapt")]
     | Annotated[Audit, tyro.conf.subcommand("audit")]
     | Annotated[DoctorCommand, tyro.conf.subcommand("doctor")]
+    | Annotated[ReproduceCommand, tyro.conf.subcommand("reproduce")]
     | Annotated[Env, tyro.conf.subcommand("env")]
     | Annotated[ServeCommand, tyro.conf.subcommand("serve")]
     | Annotated[Client, tyro.conf.subcommand("client")]

@@ -18,6 +18,7 @@ from vertebra.cli import (
     arguments_env,
     arguments_plan,
     arguments_pretrain,
+    arguments_reproduce,
     arguments_robot,
     audit,
     client,
@@ -35,6 +36,7 @@ from vertebra.cli.extend import extend
 from vertebra.cli.grounding import grounding
 from vertebra.cli.pilot import carry_out_job, run_pilot_command
 from vertebra.cli.recipes import recipes
+from vertebra.cli.reproduce import reproduce_command
 from vertebra.spec.errors import MissingExtra
 
 STARTED = time.monotonic()
@@ -71,6 +73,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.AuditPolicyCommand: audit.policy,
     arguments.AuditGroundingCommand: grounding,
     arguments_doctor.DoctorCommand: doctor,
+    arguments_reproduce.ReproduceCommand: reproduce_command,
     arguments_env.EnvListCommand: env.show,
     arguments_env.EnvSetupCommand: env.setup,
     arguments_env.EnvCheckCommand: env.check,
