@@ -75,7 +75,7 @@ def _fit(plan: TrainingPlan) -> str:
 
 def _time(plan: TrainingPlan, wish: Wish) -> list[str]:
     found = [
-        f"time           {plan.hours:.3g} h at {100 * wish.utilisation:g} % of the peak rate "
+        f"time           {_hours(plan.hours)} at {100 * wish.utilisation:g} % of the peak rate "
         f"({scaled(plan.gpu.bf16, 'FLOP/s')} each), {plan.tokens_a_second:,.0f} tokens/s"
     ]
     if plan.cost is not None:
@@ -109,6 +109,10 @@ def _acting(plan: TrainingPlan) -> list[str]:
             f"bound by {bound}"
         )
     return found
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f} h" if hours >= 100 else f"{hours:.3g} h"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
