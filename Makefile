@@ -66,6 +66,7 @@ fix: $(VENV)/.dev
 	$(BIN)/python -m vertebra.recipes.table README.md
 	$(BIN)/python -m vertebra.recipes.evidence docs/evidence.json docs/evidence.md
 	$(BIN)/python -m vertebra.planner.page docs/planner.md
+	$(BIN)/python -m vertebra.recipes.pairs_page docs/pairs.md
 
 golden: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/golden --update-golden $(ARGS)

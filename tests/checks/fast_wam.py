@@ -20,11 +20,12 @@ from checks.library import fill, made_weights, numbers
 from fakes.episodes import MAKES, NEEDS, PX, SENTENCES
 from vertebra.backbones.sizes import TINY, Latents
 from vertebra.backbones.wan import WanSizes
-from vertebra.policy.adapt_fast_wam import FastWamSizes, fast_wam_body, our_name, patches, renamed
+from vertebra.policy.adapt_fast_wam import FastWamSizes, fast_wam_body, our_name, renamed
 from vertebra.policy.network import Network
 from vertebra.policy.passes import Passes
 from vertebra.policy.senses import Given
 from vertebra.policy.shape import Shape
+from vertebra.policy.wan_parts import patches
 from vertebra.recipes.fast_wam import FAST_WAM
 from vertebra.schedules.generate import generate
 

@@ -14,12 +14,13 @@ from checks import fast_wam
 from checks.library import made_weights, relative_error
 from fakes.checkpoint_files import recorded as layout
 from fakes.episodes import MAKES, NEEDS, PX
-from vertebra.policy.adapt_fast_wam import fast_wam_body, our_name, patches, renamed
+from vertebra.policy.adapt_fast_wam import fast_wam_body, our_name, renamed
 from vertebra.policy.losses import losses
 from vertebra.policy.network import Network
 from vertebra.policy.recipe import Recipe
 from vertebra.policy.released import load_fast_wam
 from vertebra.policy.targets import Examples
+from vertebra.policy.wan_parts import patches
 from vertebra.recipes.dreamzero import DREAMZERO
 from vertebra.recipes.fast_wam import FAST_WAM, FAST_WAM_IDM, FAST_WAM_JOINT
 from vertebra.spec.errors import SpecMismatch

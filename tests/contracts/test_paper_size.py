@@ -14,7 +14,7 @@ from torch import nn
 
 from checks import paper
 from fakes.episodes import NEEDS
-from vertebra.backbones.gemma import GemmaSizes
+from vertebra.backbones.decoder import DecoderSizes
 from vertebra.backbones.published import FAST_WAM_ACTION, PUBLISHED, Published, published
 from vertebra.backbones.sizes import TINY
 from vertebra.backbones.wan import WanSizes
@@ -92,7 +92,7 @@ def parameters(module: nn.Module) -> int:
     return sum(value.numel() for value in module.parameters())
 
 
-def stated(sizes: GemmaSizes | WanSizes) -> dict[str, Any]:
+def stated(sizes: DecoderSizes | WanSizes) -> dict[str, Any]:
     """Our sizes in the words of the published facts."""
     shared = {
         "width": sizes.width,
@@ -101,7 +101,7 @@ def stated(sizes: GemmaSizes | WanSizes) -> dict[str, Any]:
         "head_width": sizes.head_width,
         "ffn": sizes.hidden,
     }
-    if isinstance(sizes, GemmaSizes):
+    if isinstance(sizes, DecoderSizes):
         return {**shared, "kv_heads": sizes.kv_heads}
     return {
         **shared,

@@ -12,7 +12,7 @@ from vertebra.policy.recipe import Recipe
 from vertebra.recipes import ALL, by_name
 
 NOT_RECIPES = (
-    *("__init__.py", "citations.py", "crossing.py", "evidence.py"),
+    *("__init__.py", "citations.py", "crossing.py", "evidence.py", "pairs_page.py"),
     *("facts.py", "table.py", "words.py", "drawing.py"),
     *("picture.py", "picture_sight.py", "picture_time.py"),
 )

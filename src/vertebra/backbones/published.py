@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from vertebra.backbones.gemma import GemmaNorm, GemmaSizes, gemma_layers
+from vertebra.backbones.decoder import DecoderSizes, decoder_closing, decoder_layers
 from vertebra.backbones.wan import WanSizes, wan_layers
 from vertebra.backbones.wan_ends import WanClosing, WanEmbedder, WanEnds
 from vertebra.spec.named import one_named
 
-GEMMA_2B = GemmaSizes(width=2048, layers=18, heads=8, kv_heads=1, head_width=256, hidden=16384)
+GEMMA_2B = DecoderSizes(width=2048, layers=18, heads=8, kv_heads=1, head_width=256, hidden=16384)
 GEMMA_300M = replace(GEMMA_2B, width=1024, hidden=4096)
 WAN_1_3B = WanSizes(width=1536, layers=30, heads=12, head_width=128, hidden=8960)
 WAN_14B = WanSizes(width=5120, layers=40, heads=40, head_width=128, hidden=13824)
@@ -40,16 +40,16 @@ class Published:
     """
 
     name: str
-    sizes: GemmaSizes | WanSizes
+    sizes: DecoderSizes | WanSizes
     source: str
     ends: bool = True
 
     def build(self) -> nn.ModuleDict:
         """All its weights but a table of words; call it on the device ``meta`` to count only."""
         match self.sizes:
-            case GemmaSizes() as sizes:
-                closing = GemmaNorm(sizes.width, sizes.eps)
-                return nn.ModuleDict({"layers": gemma_layers(sizes), "closing": closing})
+            case DecoderSizes() as sizes:
+                closing = decoder_closing(sizes)
+                return nn.ModuleDict({"layers": decoder_layers(sizes), "closing": closing})
             case WanSizes() as sizes:
                 parts: dict[str, nn.Module] = {"layers": wan_layers(sizes)}
                 if self.ends:

@@ -19,12 +19,14 @@ class Latents:
         rows: Tokens from top to bottom.
         columns: Tokens from left to right.
         numbers: Numbers in a token.
+        pictures: Pictures in a latent frame after the first.
     """
 
     frames: int
     rows: int
     columns: int
     numbers: int
+    pictures: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

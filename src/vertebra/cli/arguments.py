@@ -44,6 +44,19 @@ class PilotCommand:
     backbone: Literal["auto", "prior", "scratch", "shuffled"] = "auto"
     """What backbones start from: shipped priors, nothing, or priors of the same size that were
     trained on shuffled pairs; auto: priors, on the table-top, if they are shipped for all arms."""
+    vlm: str | None = None
+    """Vision-language model to stand on instead of the shipped one: a directory that transformers
+    saved, or a name on the hub (families: docs/backbones.md)."""
+    video: str | None = None
+    """Video model to stand on: a directory that diffusers saved, or a name on the hub."""
+    tune: Literal["full", "lora", "frozen"] = "full"
+    """How weights of --vlm and --video are trained; new ones are always trained in full."""
+    vlm_layers: int | None = None
+    """How many layers of --vlm are used, from the first one; all by default."""
+    recompute: Flag[bool] = False
+    """Compute layers again in the backward pass instead of keeping them (less memory)."""
+    download: Flag[bool] = False
+    """Fetch --vlm and --video from the hub where they are not on this machine."""
     factor: tuple[str, ...] = ()
     """Parts to vary, all else equal, instead of --recipes: backbone=vlm,video or
     coupling=joint,head; with both, every combination is an arm."""

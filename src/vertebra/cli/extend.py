@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from vertebra.cli.arguments import ExtendCommand
 from vertebra.cli.pilot import ROOT_SEED, Reports, count_jobs, print_end, stopped
+from vertebra.cli.released import stood
 from vertebra.cli.watch import Steps
 from vertebra.pilot.facts import cores
 from vertebra.pilot.history import Wish, extension_of, read_plan
@@ -31,7 +32,7 @@ def extend(command: ExtendCommand) -> int:
     out = command.run
     plan = read_plan(RunDirectory(root=out))
     wish = Wish(
-        recipes=tuple(by_name(name) for name in command.recipes),
+        recipes=stood([by_name(name) for name in command.recipes], plan.question.standing),
         counts=command.demos,
         seeds=command.seeds,
         seen=summarise(read_run(out)).verdict.word,

@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vertebra.backbones.trunk import Standing
 from vertebra.cli.arguments import JobCommand, PilotCommand
 from vertebra.cli.reading import write_out, write_out_json
+from vertebra.cli.released import nonsense, standing_of, stood
 from vertebra.cli.watch import Steps
 from vertebra.pilot.budget import Forecast, parse_duration, words_of
 from vertebra.pilot.execute import Failure, end_with_parent, say
@@ -71,8 +73,10 @@ def run_pilot_command(command: PilotCommand) -> int:
         raise MissingExtra("A pilot", "pilot") from error
     try:
         with Steps() as steps:
+            standing = standing_of(command, steps.say)
+            recipes = stood(_recipes(command), standing)
             ready = _material(command, steps)
-            setting = _setting(command, ready)
+            setting = _setting(command, ready, recipes, standing)
             _say_notes(command, ready, steps)
             if command.dry_run:
                 steps.say("measuring what each recipe costs here")
@@ -126,6 +130,7 @@ def _require_sense(command: PilotCommand) -> None:
         found.append("--mapping says what the columns of --data mean; give --data too")
     if command.data is None and command.env == "none":
         found.append("--env none needs recordings to compare with; give --data")
+    found += nonsense(command)
     if command.workers is not None and command.workers < 1:
         found.append(f"--workers is {command.workers}; at least 1 is needed")
     if command.scenes is not None and command.scenes < 1:
@@ -206,7 +211,9 @@ def _material(command: PilotCommand, steps: Steps) -> "Ready":
     )
 
 
-def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
+def _setting(
+    command: PilotCommand, ready: "Ready", recipes: tuple[Recipe, ...], standing: Standing | None
+) -> "Setting":
     from vertebra.pilot.prepare import default_demonstrations, draws_of
     from vertebra.pilot.run import Setting
     from vertebra.pilot.worlds import TabletopSettings
@@ -231,8 +238,10 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
             f"--privileged points needs pointing targets, {material.source} has none: give data "
             "that have them, or --privileged none."
         )
-    recipes = _recipes(command)
-    start = _start(command, recipes, on_tabletop=isinstance(settings, TabletopSettings))
+    start, priors = "scratch", dict[str, str]()
+    if standing is None:
+        start = _start(command, recipes, on_tabletop=isinstance(settings, TabletopSettings))
+        priors = priors_of_arms(recipes, command.size, start)
     draws, fewer = ((), ())
     if settings is not None:
         draws, fewer = draws_of(settings, command.scenes, ready.shown_seed)
@@ -253,7 +262,8 @@ def _setting(command: PilotCommand, ready: "Ready") -> "Setting":
         criteria=command.criteria,
         backbone=start,
         mixes=_mixes(command),
-        priors=priors_of_arms(recipes, command.size, start),
+        priors=priors,
+        standing=standing,
     )
     return Setting(
         question=question,

@@ -8,12 +8,13 @@ layers that can do what ``Layer`` says.
 Shape letters: B batch, L tokens, H heads, K head width, D width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.utils import checkpoint
 
 from vertebra.coupling.cache import Cache, Slot, join_caches
 from vertebra.coupling.table import Joint
@@ -120,6 +121,11 @@ class Seen:
     partial: bool = False
 
 
+Recompute = Callable[..., "Stepped"]
+Stepped = tuple[dict[str, Tensor], dict[str, tuple[Tensor, Tensor]]]
+"""For each stream that goes on its tokens after a layer, for each stream its keys and values."""
+
+
 class JointAttention(nn.Module):
     """Experts that share attention under a table.
 
@@ -131,6 +137,8 @@ class JointAttention(nn.Module):
         finishing: Streams whose output after the last layer is needed; the others stop at the keys
             and values of the last layer.
         adaptive: Experts whose tokens need a condition.
+        causal: Experts whose own tokens do not look ahead, in the order of the streams; language
+            models are trained so. The table still says which streams may be looked at at all.
 
     Raises:
         ValueError: Naming every expert whose depth or heads differ from another's.
@@ -144,6 +152,7 @@ class JointAttention(nn.Module):
         closings: Mapping[str, nn.Module],
         finishing: tuple[str, ...],
         adaptive: frozenset[str] = frozenset(),
+        causal: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__()
         found = {name: (len(own), cast("Layer", own[0]).head_shape) for name, own in layers.items()}
@@ -155,6 +164,8 @@ class JointAttention(nn.Module):
         self.joint = joint
         self.finishing = finishing
         self.adaptive = adaptive
+        self.causal = causal
+        self.recompute = False
         self.depth = next(iter(found.values()))[0]
         self.experts = nn.ModuleDict(layers)
         self.norms = nn.ModuleDict(closings)
@@ -183,31 +194,16 @@ class JointAttention(nn.Module):
         kept: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in tokens}
         hidden: dict[str, tuple[Tensor, ...]] = dict.fromkeys(tokens, ())
         biases = {name: self._bias(name, state, cache, seen) for name in tokens}
+        told = (seen, cache, context, context_bias, biases)
         for layer in range(self.depth):
             hidden = {name: (*found, state[name]) for name, found in hidden.items()}
-            modulations: dict[str, tuple[Tensor, ...]] = {}
-            queries: dict[str, Tensor] = {}
-            going_on = [n for n in state if layer < self.depth - 1 or n in self.finishing]
-            for name, x in state.items():
-                block = self._layer(name, layer)
-                modulations[name] = block.modulation(seen.conditions.get(name))
-                normed = block.normed(x, modulations[name])
-                places = seen.places.get(name, seen.times.get(name))
-                kept[name].append(block.keys_values(normed, places))
-                if name in going_on:
-                    queries[name] = block.queries(normed, places)
-            state = {
-                name: self._layer(name, layer).absorb(
-                    state[name],
-                    self._attended(name, layer, queries[name], kept, cache, biases[name]),
-                    context.get(self.joint.experts[name])
-                    if isinstance(context, Mapping)
-                    else context,
-                    context_bias,
-                    modulations[name],
-                )
-                for name in going_on
-            }
+            if self.recompute and torch.is_grad_enabled():
+                again = cast("Recompute", checkpoint.checkpoint)  # pyright: ignore[reportUnknownMemberType]
+                state, pairs = again(self._step, layer, state, *told, use_reentrant=False)
+            else:
+                state, pairs = self._step(layer, state, *told)
+            for name, pair in pairs.items():
+                kept[name].append(pair)
         last = {name: self._closed(name, x, seen) for name, x in state.items()}
         hidden |= {name: (*hidden[name], x) for name, x in last.items()}
         slots = {
@@ -218,12 +214,47 @@ class JointAttention(nn.Module):
         }
         return Read(last=last, hidden=hidden, cache=slots)
 
+    def _step(
+        self,
+        layer: int,
+        state: Mapping[str, Tensor],
+        seen: Seen,
+        cache: Cache,
+        context: Tensor | Mapping[str, Tensor] | None,
+        context_bias: Tensor | None,
+        biases: Mapping[str, Tensor | None],
+    ) -> Stepped:
+        """One layer of all experts: the tokens after it, and the keys and values in it."""
+        modulations: dict[str, tuple[Tensor, ...]] = {}
+        queries: dict[str, Tensor] = {}
+        pairs: dict[str, tuple[Tensor, Tensor]] = {}
+        going_on = [n for n in state if layer < self.depth - 1 or n in self.finishing]
+        for name, x in state.items():
+            block = self._layer(name, layer)
+            modulations[name] = block.modulation(seen.conditions.get(name))
+            normed = block.normed(x, modulations[name])
+            places = seen.places.get(name, seen.times.get(name))
+            pairs[name] = block.keys_values(normed, places)
+            if name in going_on:
+                queries[name] = block.queries(normed, places)
+        after = {
+            name: self._layer(name, layer).absorb(
+                state[name],
+                self._attended(name, layer, queries[name], pairs, cache, biases[name]),
+                context.get(self.joint.experts[name]) if isinstance(context, Mapping) else context,
+                context_bias,
+                modulations[name],
+            )
+            for name in going_on
+        }
+        return after, pairs
+
     def _attended(
         self,
         name: str,
         layer: int,
         query: Tensor,
-        kept: Mapping[str, list[tuple[Tensor, Tensor]]],
+        own: Mapping[str, tuple[Tensor, Tensor]],
         cache: Cache,
         bias: Tensor | None,
     ) -> Tensor:
@@ -231,8 +262,8 @@ class JointAttention(nn.Module):
         for key in self.joint.sees[name]:
             if key in cache:
                 pairs.append(cache[key].pairs[layer])
-            if key in kept:
-                pairs.append(kept[key][layer])
+            if key in own:
+                pairs.append(own[key])
         keys = torch.cat([k for k, _ in pairs], dim=2)
         values = torch.cat([v for _, v in pairs], dim=2)
         return attend(query, keys, values, bias)
@@ -259,18 +290,21 @@ class JointAttention(nn.Module):
                 sources.append((slot.length, slot.times, slot.padding, False))
             if key in tokens:
                 known = seen.times.get(key), seen.padding.get(key)
-                sources.append((tokens[key].shape[1], *known, key == query))
+                sources.append((tokens[key].shape[1], *known, True))
             if not sources and not seen.partial and reach is not Reach.PAST:
                 raise ValueError(
                     f"Stream '{query}' sees '{key}', which is neither in this pass nor cached: "
                     "read it first."
                 )
-            for size, times, padding, own in sources:
+            for size, times, padding, here in sources:
                 visible = self._in_reach(reach, seen, query, length, times, size, device)
-                if own and (copies := seen.copies.get(query, 1)) > 1:
+                if here and key == query and (copies := seen.copies.get(query, 1)) > 1:
                     of = torch.arange(copies, device=device).repeat_interleave(length // copies)
                     same = (of[:, None] == of[None, :])[None, None]
                     visible = same if visible is None else visible & same
+                if here and (behind := self._behind(query, key, length, size)) is not None:
+                    behind = behind.to(device)[None, None]
+                    visible = behind if visible is None else visible & behind
                 if padding is not None:
                     real = padding[:, None, None, :]
                     visible = real if visible is None else visible & real
@@ -283,6 +317,18 @@ class JointAttention(nn.Module):
         rows = max(part.shape[2] for part in parts)
         visible = torch.cat([part.expand(batch, 1, rows, -1) for part in parts], dim=-1)
         return torch.zeros(visible.shape, device=device).masked_fill(~visible, HIDDEN)
+
+    def _behind(self, query: str, key: str, length: int, size: int) -> Tensor | None:
+        """Which keys a causal expert's tokens may look at [L, S]; ``None`` when all."""
+        expert = self.joint.experts[query]
+        if expert not in self.causal or self.joint.experts[key] != expert:
+            return None
+        if query == key:
+            return torch.ones(length, size, dtype=torch.bool).tril()
+        order = [stream.name for stream in self.joint.streams]
+        if order.index(key) < order.index(query):
+            return None
+        return torch.zeros(length, size, dtype=torch.bool)
 
     @staticmethod
     def _in_reach(

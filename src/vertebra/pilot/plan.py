@@ -10,6 +10,7 @@ from typing import Any
 
 from vertebra.backbones.shipped import AUTOENCODER, prior_names, priors_of
 from vertebra.backbones.sizes import size_by_name
+from vertebra.backbones.trunk import Standing, standing_from_plain
 from vertebra.evaluate.plan import Draw, draw_from_plain
 from vertebra.pilot.extension import Extension
 from vertebra.pilot.grid import Arm, Cell, Mix, arms_of, cells_of
@@ -52,6 +53,7 @@ class Question:
         backbone: What backbones start from: ``prior``, ``scratch`` or ``shuffled``.
         priors: Name to SHA-256 of the shipped weights that any arm starts from.
         mixes: Recordings besides demonstrations; a recipe has an arm for each that teaches it.
+        standing: Released models that the arms stand on, ``None`` for shipped backbones.
     """
 
     recipes: tuple[Recipe, ...]
@@ -73,6 +75,7 @@ class Question:
     backbone: str = "scratch"
     priors: Mapping[str, str] = field(default_factory=dict[str, str])
     mixes: tuple[Mix, ...] = (Mix(),)
+    standing: Standing | None = None
 
     def __post_init__(self) -> None:
         found: list[str] = []
@@ -151,6 +154,7 @@ def question_from_plain(plain: Mapping[str, Any]) -> Question:
             "fewer_draws": tuple(draw_from_plain(draw) for draw in plain["fewer_draws"]),
             "criteria": criteria_from_plain(criteria),
             "mixes": tuple(Mix(**mix) for mix in plain.get("mixes", ({},))),
+            "standing": standing_from_plain(plain.get("standing")),
         }
     )
 
@@ -212,11 +216,16 @@ class PilotPlan:
         # Plans of earlier versions have no hashes of episodes and no criteria, and keep their hash.
         episodes = {"episodes": dict(self.episodes)} if self.episodes else {}
         criteria = {"criteria": to_plain(question.criteria)} if self.criteria_locked else {}
-        backbone = {"start": question.backbone, "priors": dict(question.priors)}
+        backbone: dict[str, Any] = {
+            "start": question.backbone,
+            "priors": dict(question.priors),
+        }
+        if question.standing is not None:
+            backbone |= {"start": "released", "standing": _unplaced(question.standing)}
         return {
             **episodes,
             **criteria,
-            **({"backbone": backbone} if question.priors else {}),
+            **({"backbone": backbone} if question.priors or question.standing else {}),
             "version": PLAN_VERSION,
             "arms": arms_to_plain(question.arms),
             "counts": sorted(question.counts),
@@ -259,6 +268,14 @@ def arms_to_plain(arms: Sequence[Arm]) -> list[dict[str, Any]]:
         }
         for arm in arms
     ]
+
+
+def _unplaced(standing: Standing) -> dict[str, Any]:
+    """Released models as they decide results: wherever they lie."""
+    plain: dict[str, Any] = to_plain(standing)
+    for one in standing.trunks:
+        del plain[one.what]["where"]
+    return plain
 
 
 def cells_to_plain(cells: Sequence[Cell]) -> list[dict[str, Any]]:
@@ -340,6 +357,8 @@ def differences(locked: Question, asked: Question) -> list[str]:
         if name == "criteria":
             found += criteria_changes(locked.criteria, asked.criteria)
             continue
+        if name == "standing" and locked.standing == asked.standing:
+            continue  # the same models in another place
         shown = (_shown(name, one[name]), _shown(name, other[name]))
         if shown[0] == shown[1]:
             shown = (f"{shown[0]} as they were", "changed definitions")
@@ -397,6 +416,7 @@ def training_of(
         needs=material.needs,
         makes=material.makes,
         priors=_priors(question, cell.arm),
+        standing=question.standing and question.standing.under(cell.arm.definition.backbone),
         privileged=question.privileged,
         samples=samples,
         batch_size=question.batch_size,

@@ -10,31 +10,35 @@ Source: FastWAM @ 45d8e14 src/fastwam/models/wan22/{fastwam,mot,action_dit,wan_v
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vertebra.backbones.wan import WanSizes, wan_layers
-from vertebra.backbones.wan_ends import WanClosing, WanEmbedder, wan_places
+from vertebra.backbones.wan_ends import WanClosing, wan_places
 from vertebra.coupling.cache import Cache
 from vertebra.coupling.joint import JointAttention
 from vertebra.policy.body import Body, Laid
 from vertebra.policy.checkpoint import rename_tensors
 from vertebra.policy.senses import Context, Given
 from vertebra.policy.shape import Shape
+from vertebra.policy.wan_parts import (
+    ActionTokens,
+    ActionVelocity,
+    Encode,
+    PatchTokens,
+    PatchVelocity,
+    Texts,
+    Told,
+    Unclosed,
+    patches,
+)
 from vertebra.spec.streams import Role
 
-STEPS = 1000.0
-"""The number of the noisiest step."""
 PROMPT = "A video recorded from a robot's point of view executing the following instruction: {}"
 """What the text encoder is told (src/fastwam/datasets/lerobot/robot_video_dataset.py 23)."""
-Encode = Callable[[Tensor], Tensor]
-"""From pictures [B, F, H, W, 3], uint8, to latents [B, C, F', H', W']."""
-Texts = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
-"""From instructions to states of a text encoder [B, S, text_width] and a mask [B, S]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,74 +56,6 @@ class FastWamSizes:
     action: WanSizes
     actions: int
     state: int
-
-
-def patches(latents: Tensor, patch: tuple[int, int, int]) -> Tensor:
-    """Latents [B, C, F, H, W] as one vector for each token [B, L, C * patch]."""
-    batch, channels, *sides = latents.shape
-    frames, rows, columns = (side // cut for side, cut in zip(sides, patch, strict=True))
-    parts = latents.view(
-        batch, channels, frames, patch[0], rows, patch[1], columns, patch[2]
-    ).permute(0, 2, 4, 6, 1, 3, 5, 7)
-    return parts.flatten(4).flatten(1, 3)
-
-
-class PatchTokens(nn.Module):
-    """Vectors of patches as tokens, whatever their flow time; the time is their condition."""
-
-    def __init__(self, sizes: WanSizes) -> None:
-        super().__init__()
-        self.patch_embedding = nn.Conv3d(sizes.channels_in, sizes.width, sizes.patch, sizes.patch)
-
-    def forward(self, vectors_BLC: Tensor, time_BL: Tensor | None = None) -> Tensor:
-        """[B, L, C * patch] to tokens [B, L, D]."""
-        weight = self.patch_embedding.weight.flatten(1)
-        return F.linear(vectors_BLC, weight, self.patch_embedding.bias)
-
-
-class PatchVelocity(nn.Module):
-    """Tokens as velocities of patch vectors, from noise to data."""
-
-    def __init__(self, sizes: WanSizes) -> None:
-        super().__init__()
-        self.order = (math.prod(sizes.patch), sizes.channels_out)
-        self.proj_out = nn.Linear(sizes.width, math.prod(self.order))
-
-    def forward(self, closed: Tensor) -> Tensor:
-        """[B, L, D] to [B, L, C * patch]."""
-        return -self.proj_out(closed).unflatten(-1, self.order).transpose(-1, -2).flatten(-2)
-
-
-class ActionTokens(nn.Linear):
-    """Noisy actions as tokens; the time is their condition."""
-
-    def forward(self, input: Tensor, time_BL: Tensor | None = None) -> Tensor:  # noqa: A002
-        """[B, L, A] to tokens [B, L, D]."""
-        return super().forward(input)
-
-
-class ActionVelocity(nn.Linear):
-    """Tokens as velocities of actions, from noise to data."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
-        """[B, L, D] to [B, L, A]."""
-        return -super().forward(input)
-
-
-class Unclosed(nn.Module):
-    """Nothing follows the last layer."""
-
-    def forward(self, tokens: Tensor, condition: Tensor | None) -> Tensor:
-        """The tokens as they are."""
-        return tokens
-
-
-class Told(WanEmbedder):
-    """Flow times as conditions of an expert, and words as its context."""
-
-    def forward(self, time_BL: Tensor) -> Tensor:
-        """Flow times [B, L] to conditions [B, L, 7 D]."""
-        return self.conditions(STEPS * (1.0 - time_BL))
 
 
 class FastWamSenses(nn.Module):
@@ -236,6 +172,7 @@ def fast_wam_body(shape: Shape, sizes: FastWamSizes, encode: Encode, texts: Text
         conditions=nn.ModuleDict({"action": Told(sizes.action), "video": Told(sizes.video)}),
         tells_each=True,
         sees=lambda pictures: patches(encode(pictures), sizes.video.patch),
+        canvas=True,
         places=lambda laid, copies, cache: _places(shape, laid, copies, cache),
     )
 

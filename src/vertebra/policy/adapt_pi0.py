@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vertebra.backbones.gemma import GemmaNorm, GemmaSizes, gemma_layers, gemma_sizes
+from vertebra.backbones.decoder import DecoderSizes, decoder_closing, decoder_layers
+from vertebra.backbones.gemma import gemma_sizes
 from vertebra.backbones.published import GEMMA_2B, GEMMA_300M
 from vertebra.coupling.joint import JointAttention
 from vertebra.coupling.table import Embed
@@ -46,8 +47,8 @@ class Pi0Sizes:
         actions: Numbers in an action vector.
     """
 
-    vlm: GemmaSizes
-    action: GemmaSizes
+    vlm: DecoderSizes
+    action: DecoderSizes
     vocabulary: int
     tower_width: int
     px: int
@@ -179,23 +180,24 @@ class Pi0Senses(nn.Module):
         return None
 
     def _seen(self, images: Mapping[str, Tensor]) -> Tensor:
-        views = torch.stack([self._framed(images[name]) for name in self.cameras], dim=1)
+        px, dtype = self.sizes.px, self.projector.weight.dtype
+        views = torch.stack([framed(images[name], px, dtype) for name in self.cameras], dim=1)
         seen = self.projector(self.tower(views.flatten(0, 1)).last_hidden_state)
         return seen.unflatten(0, views.shape[:2]).flatten(1, 2)
 
-    def _framed(self, image_BHWC: Tensor) -> Tensor:
-        """A picture in [-1, 1] in the middle of a black square [B, 3, px, px]."""
-        pixels = image_BHWC.permute(0, 3, 1, 2).to(self.projector.weight.dtype) / 127.5 - 1.0
-        height, width = pixels.shape[2:]
-        side = self.sizes.px
-        if (height, width) == (side, side):
-            return pixels
-        ratio = max(height, width) / side
-        rows, columns = int(height / ratio), int(width / ratio)
-        pixels = F.interpolate(pixels, (rows, columns), mode="bilinear", align_corners=False)
-        top, left = (side - rows) // 2, (side - columns) // 2
-        edges = (left, side - columns - left, top, side - rows - top)
-        return F.pad(pixels.clamp(-1.0, 1.0), edges, value=-1.0)
+
+def framed(image_BHWC: Tensor, side: int, dtype: torch.dtype) -> Tensor:
+    """A picture in [-1, 1] in the middle of a black square [B, 3, side, side]."""
+    pixels = image_BHWC.permute(0, 3, 1, 2).to(dtype) / 127.5 - 1.0
+    height, width = pixels.shape[2:]
+    if (height, width) == (side, side):
+        return pixels
+    ratio = max(height, width) / side
+    rows, columns = int(height / ratio), int(width / ratio)
+    pixels = F.interpolate(pixels, (rows, columns), mode="bilinear", align_corners=False)
+    top, left = (side - rows) // 2, (side - columns) // 2
+    edges = (left, side - columns - left, top, side - rows - top)
+    return F.pad(pixels.clamp(-1.0, 1.0), edges, value=-1.0)
 
 
 def pi0_body(shape: Shape, sizes: Pi0Sizes, tower: nn.Module, prompts: Prompts) -> Body:
@@ -229,8 +231,8 @@ def pi0_body(shape: Shape, sizes: Pi0Sizes, tower: nn.Module, prompts: Prompts) 
     denoised = table.named(Role.DENOISED)
     attention = JointAttention(
         table,
-        layers={"action": gemma_layers(sizes.action), "vlm": gemma_layers(sizes.vlm)},
-        closings={"action": GemmaNorm(sizes.action.width, sizes.action.eps)},
+        layers={"action": decoder_layers(sizes.action), "vlm": decoder_layers(sizes.vlm)},
+        closings={"action": decoder_closing(sizes.action)},
         finishing=denoised,
     )
     width = sizes.action.width

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from vertebra.backbones.trunk import Standing
 from vertebra.coupling.cache import Cache
 from vertebra.coupling.joint import JointAttention
 from vertebra.policy.senses import Context, Given
@@ -100,7 +101,17 @@ class Body:
             ``conditions``.
         sees: From pictures [B, F, H, W, 3], uint8, to clean vectors [B, L, C] of frames as latents;
             ``None`` where frames are patches of pixels.
+        paints: From present pictures [B, H, W, 3], uint8, and vectors of imagined latents to
+            pictures [B, F, H, W, 3], uint8; ``None`` where latents are not made pictures.
+        canvas: Whether all cameras lie side by side in one picture that is imagined; else the first
+            camera alone is imagined.
         places: How places are found, ``None`` where chunk times are all there is.
+        speaks: Streams whose read-out was released: what it predicts is the velocity, whatever the
+            recipe says.
+        loaded: Beginnings of the names of released weights.
+        head_words: What makes a context of the head of states of the text encoder; ``None`` where
+            they are one already.
+        standing: The released models that it stands on, ``None`` where weights are new.
     """
 
     attention: JointAttention
@@ -112,7 +123,13 @@ class Body:
     conditions: nn.ModuleDict | None = None
     tells_each: bool = False
     sees: Callable[[Tensor], Tensor] | None = None
+    paints: Callable[[Tensor, Tensor], Tensor] | None = None
+    canvas: bool = False
     places: Places | None = None
+    speaks: frozenset[str] = frozenset()
+    loaded: tuple[str, ...] = ()
+    head_words: nn.Module | None = None
+    standing: Standing | None = None
 
 
 def running_places(

@@ -11,6 +11,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from vertebra.backbones.sizes import size_by_name
+from vertebra.backbones.trunk import standing_from_plain
 from vertebra.data.statistics import Normaliser
 from vertebra.policy.acting import TrainedPolicy
 from vertebra.policy.network import Network
@@ -57,6 +58,7 @@ def save_policy(directory: Path, policy: TrainedPolicy, training: Mapping[str, A
             "tensors": {name: list(value.shape) for name, value in tensors.items()},
             "sha256": hashlib.sha256(content).hexdigest(),
             "training": to_plain(training),
+            **({"standing": standing} if (standing := policy.network.standing) else {}),
         },
     )
 
@@ -97,7 +99,11 @@ def load_policy(directory: Path) -> TrainedPolicy:
 
 
 def described_policy(manifest: Mapping[str, Any]) -> TrainedPolicy:
-    """The policy that a manifest describes, with new weights."""
+    """The policy that a manifest describes, with new weights.
+
+    Raises:
+        ValueError: When it stands on released models that are not where and what they were.
+    """
     shape = Shape(
         recipe=recipe_from_plain(manifest["recipe"]),
         size=size_by_name(manifest["size"]),
@@ -107,8 +113,15 @@ def described_policy(manifest: Mapping[str, Any]) -> TrainedPolicy:
         pointing=manifest["pointing"],
         coded=manifest.get("coded", False),
     )
+    standing = standing_from_plain(manifest.get("standing"))
+    if standing is None:
+        network = Network(shape)
+    else:  # what stands on released models needs this file
+        from vertebra.policy.standing import stand
+
+        network = stand(shape, standing, fill=False)
     return TrainedPolicy(
-        network=Network(shape).eval(),
+        network=network.eval(),
         state_normaliser=Normaliser.from_json(manifest["state_normaliser"]),
         action_normaliser=Normaliser.from_json(manifest["action_normaliser"]),
     )

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vertebra.backbones.sizes import Latents
 from vertebra.policy.frames import from_patches
 
 
@@ -43,3 +44,35 @@ class InverseDynamics(nn.Module):
         features = F.relu(features + self.mix(features))
         hidden = F.relu(self.hidden(features.flatten(1)))
         return self.out(hidden).view(batch, self.horizon, self.dims)
+
+
+class InverseOfLatents(nn.Module):
+    """The same on frames as latents of a video autoencoder, whose places are tokens.
+
+    Args:
+        frames: How many latent frames it is shown.
+        latents: Their grid.
+        horizon: Actions between them.
+        dims: Numbers in an action.
+        width: Channels.
+    """
+
+    def __init__(
+        self, *, frames: int, latents: Latents, horizon: int, dims: int, width: int
+    ) -> None:
+        super().__init__()
+        self.grid = (latents.rows, latents.columns)
+        self.horizon, self.dims = horizon, dims
+        self.first = nn.Conv2d(frames * latents.numbers, width, 1)
+        self.mix = nn.Conv2d(width, width, 3, 1, 1)
+        self.hidden = nn.Linear(width * latents.rows * latents.columns, 2 * width)
+        self.out = nn.Linear(2 * width, horizon * dims)
+
+    def forward(self, frames_BLC: Tensor) -> Tensor:
+        """Patch vectors [B, frames * tokens, C] in order to actions [B, horizon, A]."""
+        rows, columns = self.grid
+        maps = frames_BLC.float().unflatten(1, (-1, rows, columns)).permute(0, 1, 4, 2, 3)
+        features = F.relu(self.first(maps.flatten(1, 2)))
+        features = F.relu(features + self.mix(features))
+        hidden = F.relu(self.hidden(features.flatten(1)))
+        return self.out(hidden).view(-1, self.horizon, self.dims)

@@ -18,7 +18,7 @@ from vertebra.nn.blocks import Norm
 from vertebra.nn.embeddings import Condition
 from vertebra.policy.body import Body, Laid, Told
 from vertebra.policy.frames import changes, imagined_frames, shrink
-from vertebra.policy.inverse import InverseDynamics
+from vertebra.policy.inverse import InverseDynamics, InverseOfLatents
 from vertebra.policy.pointing import Pointing, pointed_places
 from vertebra.policy.process import Process
 from vertebra.policy.senses import Context, Given
@@ -65,7 +65,8 @@ class Network(nn.Module):
         self.table, self.trunk = recipe.table, recipe.trunk
         body = shipped_body(shape) if body is None else body
         self.widths, self.placed, self.sees = body.widths, body.places, body.sees
-        self.tells_each = body.tells_each
+        self.tells_each, self.paints, self.canvas = body.tells_each, body.paints, body.canvas
+        self.speaks, self.loaded, self.standing = body.speaks, body.loaded, body.standing
         self.denoised = self.table.named(Role.DENOISED)
         self.attention, self.senses = body.attention, body.senses
         self.inputs, self.positions, self.outputs = body.inputs, body.positions, body.outputs
@@ -96,26 +97,50 @@ class Network(nn.Module):
                 channels = size.trunk * len(coupling.reads.depths)
                 self.feature_norm = Norm(channels)
                 self.feature_map = nn.Linear(channels, size.trunk)
+                self.head_words = body.head_words or nn.Identity()
                 adaptive |= self.head.adaptive
             case Inverse(reads=read):
-                self.inverse = InverseDynamics(
-                    frames=len(shape.future_steps) + ("frame" in read),
-                    px=size.future_px,
-                    patch=size.future_patch,
-                    horizon=shape.horizon,
-                    dims=shape.action_dims,
-                    width=size.action,
-                )
+                made = {
+                    "horizon": shape.horizon,
+                    "dims": shape.action_dims,
+                    "width": size.action,
+                }
+                if (latents := size.latents) is not None:
+                    frames = shape.groups + ("frame" in read)
+                    self.inverse = InverseOfLatents(frames=frames, latents=latents, **made)
+                else:
+                    self.inverse = InverseDynamics(
+                        frames=len(shape.future_steps) + ("frame" in read),
+                        px=size.future_px,
+                        patch=size.future_patch,
+                        **made,
+                    )
             case _:
                 pass
-        self.conditions = body.conditions or nn.ModuleDict(
-            {name: Condition(self.widths[name]) for name in sorted(adaptive)}
+        known = body.conditions or {}
+        self.conditions = nn.ModuleDict(
+            {
+                name: known[name] if name in known else Condition(self.widths[name])
+                for name in sorted({*adaptive, *known})
+            }
         )
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return self.senses.device
+
+    def is_released(self, name: str) -> bool:
+        """Whether a parameter holds released weights."""
+        return bool(self.loaded) and name.startswith(self.loaded) and "lora_" not in name
+
+    @property
+    def slower(self) -> dict[str, float]:
+        """Released weights, with the share of the learning rate that they are trained at."""
+        if self.standing is None:
+            return {}
+        share = self.standing.tuning.share
+        return {name: share for name, _ in self.named_parameters() if self.is_released(name)}
 
     def process(self, name: str) -> Process:
         """The noise process of a stream at this size.
@@ -126,6 +151,8 @@ class Network(nn.Module):
         Source: arXiv:2511.13720 (prediction of data where tokens are narrow).
         """
         process = self.shape.recipe.noise[name]
+        if name in self.speaks:
+            return replace(process, predicts=Predicts.VELOCITY)
         _, channels = self.shape.vectors(name)
         if channels > self.widths[self.table.experts[name]]:
             return replace(process, predicts=Predicts.DATA, weighting=Flat())
@@ -263,7 +290,8 @@ class Network(nn.Module):
         if not self.tells_each:
             return context.tokens
         return {
-            name: cast("Told", own).words(context.tokens) for name, own in self.conditions.items()
+            name: cast("Told", self.conditions[name]).words(context.tokens)
+            for name in self.attention.experts
         }
 
     def _conditions(
@@ -332,6 +360,8 @@ class Network(nn.Module):
             conditions=self._conditions(self.head, tokens, noisy),
         )
         own = self.senses.contexts(scene.given, head.context, scene.silent)
+        if own is not None:
+            own = Context(tokens=self.head_words(own.tokens), mask=own.mask)
         context = features.and_then(own)
         read = self.head(tokens, seen=seen, context=context.tokens, context_bias=context.bias)
         return self.velocities(read, {"action": noisy["action"]})
@@ -344,7 +374,9 @@ class Network(nn.Module):
             future: Patch vectors of the frames after it [B, F * tokens, C].
         """
         reads, size = cast("Inverse", self.shape.recipe.coupling).reads, self.shape.size
-        if "frame" in reads:
+        if "frame" in reads and self.sees is not None:
+            future = torch.cat([self.sees(now[:, None]), future], dim=1)
+        elif "frame" in reads:
             px, patch = size.future_px, size.future_patch
             present = changes(now, now[:, None], px, patch, absolute=True)
             future = torch.cat([present, future], dim=1)
@@ -369,6 +401,8 @@ class Network(nn.Module):
     def imagined(self, now: Tensor, vectors: Tensor) -> Tensor:
         """Vectors of ``imaginable`` as pictures, uint8 [B, F, px, px, 3]."""
         shape = self.shape
+        if self.paints is not None:
+            return self.paints(now, vectors)
         if shape.coded:
             frames = self.codec.changed(shrink(now, PX), vectors.float())
             return (frames * 255.0).round().to(torch.uint8).permute(0, 1, 3, 4, 2)

@@ -4,6 +4,7 @@ import importlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from vertebra.backbones.weight_files import weight_files
 from vertebra.policy import adapt_fast_wam
-from vertebra.policy.adapt_fast_wam import Encode, FastWamSizes, Texts, fast_wam_body
+from vertebra.policy.adapt_fast_wam import FastWamSizes, fast_wam_body
 from vertebra.policy.adapt_pi0 import Prompts, pi0_body, pi0_sizes, renamed
 from vertebra.policy.checkpoint import tensor_differences
 from vertebra.policy.network import Network
 from vertebra.policy.shape import Shape
+from vertebra.policy.wan_parts import Encode, Texts
 from vertebra.spec.errors import MissingExtra, SpecMismatch
 from vertebra.spec.streams import Role
 
@@ -41,22 +44,27 @@ def load_pi0(shape: Shape, where: str | Path, *, download: bool = False) -> Netw
     directory = directory_of(where, download=download)
     config = json.loads((directory / "config.json").read_text())
     sizes = pi0_sizes(config)
-    tower = _tower(config["vlm_config"]["vision_config"])
+    tower = picture_tower(config["vlm_config"]["vision_config"])
     network = Network(shape, pi0_body(shape, sizes, tower, library_prompts(directory)))
     fill_with(network, renamed(read_weights(directory)), str(directory))
     return network
 
 
-def directory_of(where: str | Path, *, download: bool = False) -> Path:
-    """A directory with a ``config.json``, on this machine.
+def directory_of(where: str | Path, *, download: bool = False, index: str = "config.json") -> Path:
+    """A directory of a released model, on this machine.
+
+    Args:
+        where: The directory, or a name on the hub.
+        download: Whether to fetch what is not here.
+        index: The file that says what it is.
 
     Raises:
         MissingExtra: For a name on the hub, without the client of the hub.
         ValueError: When there is none.
     """
     if Path(where).is_dir():
-        if not (Path(where) / "config.json").exists():
-            raise ValueError(f"{where} holds no config.json: it is not a released model.")
+        if not (Path(where) / index).exists():
+            raise ValueError(f"{where} holds no {index}: it is not a released model.")
         return Path(where)
     hub = library_of("huggingface_hub", "Finding a model on the hub")
     try:
@@ -68,22 +76,51 @@ def directory_of(where: str | Path, *, download: bool = False) -> Path:
         ) from error
 
 
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """A model on the hub.
+
+    Attributes:
+        licence: As its card states it.
+        gated: Whether its terms must be accepted first.
+        bytes: Of all its files.
+    """
+
+    licence: str
+    gated: bool
+    bytes: int
+
+
+def offer_of(where: str) -> Offer | None:
+    """What the hub says of a model before it is downloaded; ``None`` for a directory.
+
+    Raises:
+        MissingExtra: Without the client of the hub.
+        ValueError: When the hub has none of that name, or cannot be reached.
+    """
+    if Path(where).is_dir():
+        return None
+    hub = library_of("huggingface_hub", "Finding a model on the hub")
+    try:
+        known = hub.HfApi().model_info(where, files_metadata=True)
+    except (hub.errors.HfHubHTTPError, OSError, ValueError) as error:
+        raise ValueError(f"The hub tells nothing of '{where}' ({error}).") from error
+    card = known.card_data or {}
+    return Offer(
+        licence=str(card.get("license") or ""),
+        gated=bool(known.gated),
+        bytes=sum(one.size or 0 for one in known.siblings or ()),
+    )
+
+
 def read_weights(directory: Path) -> dict[str, Tensor]:
     """All tensors of all safetensors files of a directory.
 
     Raises:
         ValueError: When there are none, or an index names a file that is not there.
     """
-    files = sorted(directory.glob("*.safetensors"))
-    if not files:
-        raise ValueError(f"{directory} holds no *.safetensors.")
-    for index in directory.glob("*.safetensors.index.json"):
-        named = set(json.loads(index.read_text())["weight_map"].values())
-        missing = sorted(named - {path.name for path in files})
-        if missing:
-            raise ValueError(f"{directory} is not complete: {', '.join(missing)} missing.")
     found: dict[str, Tensor] = {}
-    for path in files:
+    for path in weight_files(directory).files:
         found |= load_file(path)
     return found
 
@@ -157,7 +194,12 @@ def library_prompts(directory: Path) -> Prompts:
     return prompts
 
 
-def _tower(config: Mapping[str, Any]) -> nn.Module:
+def picture_tower(config: Mapping[str, Any]) -> nn.Module:
+    """The picture encoder of a released model, with new weights.
+
+    Raises:
+        MissingExtra: Without transformers.
+    """
     library = library_of("transformers", "The picture encoder of a released model")
     plain = {name: value for name, value in config.items() if name != "model_type"}
     kind = library.AutoConfig.for_model(config["model_type"], **plain)
@@ -173,6 +215,9 @@ def library_of(name: str, what: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its own affairs, at import
-            return importlib.import_module(name)
+            library = importlib.import_module(name)
+            if name in ("transformers", "diffusers"):
+                library.utils.logging.disable_progress_bar()
+            return library
     except ImportError as error:
         raise MissingExtra(what, "backbones") from error

@@ -142,6 +142,9 @@ class RollingPasses(Passes):
         for name in self.recipe.kept_teachers:
             if table.stream(name).of == "action":
                 found[name] = executed
+            elif self.network.sees is not None:
+                whole = self.network.sees(torch.stack([view, present], dim=1))
+                found[name] = whole[:, shape.frame_tokens :]
             else:
                 found[name] = changes(
                     view,

@@ -134,7 +134,7 @@ class Shape:
     def groups(self) -> int:
         """Imagined frames of a chunk, or groups of them that are coded together."""
         if (latents := self.size.latents) is not None:
-            return latents.frames
+            return 1 if self.recipe.rolling else latents.frames
         return len(self.future_steps) // (GROUP if self.coded else 1)
 
     @property

@@ -113,7 +113,9 @@ def _latents(
     shape: Shape, examples: Examples, sees: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Latents of the frames to come, seen after the present one; known where all of them are."""
-    now = torch.cat(list(examples.given.images.values()), dim=2)
+    views = list(examples.given.images.values())
+    alone = views[0].shape[2] == examples.future.shape[3]
+    now = views[0] if alone else torch.cat(views, dim=2)
     whole = sees(torch.cat([now[:, None], examples.future], dim=1))
     clean, wanted = whole[:, shape.frame_tokens :], shape.vectors("future")
     if clean.shape[1:] != wanted:

@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vertebra import __version__
+from vertebra.backbones.ledger import words_of
+from vertebra.backbones.trunk import Trunk
 from vertebra.report import phrases
 from vertebra.report.cards import Card, Key, arm_keys, card
 from vertebra.report.heat import HeatMap, heat_maps
@@ -177,6 +180,7 @@ def _facts(run: Run, summary: Summary) -> tuple[tuple[str, str], ...]:
     from_where = ", ".join(sorted(backbone["priors"]))
     start = backbone["start"] + (f" ({from_where})" if backbone["priors"] else "")
     facts.append(("Backbones start from", start))
+    facts += _released(backbone.get("standing") or {})
     if plan.samples:
         facts.append(("Samples per arm", phrases.grouped(plan.samples)))
     criteria = plan.criteria
@@ -187,3 +191,23 @@ def _facts(run: Run, summary: Summary) -> tuple[tuple[str, str], ...]:
     if criteria.limit_s is not None:
         facts.append(("Latency limit", phrases.milliseconds(criteria.limit_s)))
     return tuple(facts)
+
+
+def _released(standing: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The released models that arms stand on."""
+    facts: list[tuple[str, str]] = []
+    for what, title in (("vlm", "Vision-language model"), ("video", "Video model")):
+        if (one := standing.get(what)) is not None:
+            trunk = Trunk(**one, where="")
+            facts.append(
+                (
+                    title,
+                    f"{trunk.family}, {phrases.grouped(trunk.parameters)} parameters, "
+                    f"{trunk.layers} layers, licence {trunk.licence or 'not stated'}, "
+                    f"SHA-256 {trunk.sha256[:16]}",
+                )
+            )
+            facts.append((f"{title} knew before", words_of(trunk)))
+    if facts:
+        facts.append(("Released weights are tuned", standing["tuning"]["tune"]))
+    return facts

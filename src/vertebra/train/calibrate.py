@@ -43,8 +43,9 @@ def calibrate(spec: TrainSpec, seconds: float = 5.0) -> Calibration:
     found: dict[str, float] = {}
     for precision in PRECISIONS:
         prepared = prepare(replace(spec, precision=precision))
+        network = prepared.policy.network
         optimiser = Optimiser(
-            prepared.policy.network, learning_rate=1e-4, warmup=1, steps=spec.steps
+            network, learning_rate=1e-4, warmup=1, steps=spec.steps, slower=network.slower
         )
         taken: list[float] = []
         while len(taken) < 5 or sum(taken) < seconds / len(PRECISIONS):

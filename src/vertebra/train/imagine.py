@@ -23,6 +23,8 @@ from vertebra.train.prepare import Prepared
 MOVING = 0.06
 """A pixel moves when a colour channel changes by more than this fraction of the range."""
 WINDOWS = 128
+DECODED = 16
+"""Windows where a released autoencoder makes the pictures."""
 STRIPS = 4
 STEPS = 10
 
@@ -81,7 +83,8 @@ def imagined_evidence(
     """
     if "future" not in policy.network.denoised:
         return None, []
-    batch = prepared.validation.sample(np.random.default_rng(0), WINDOWS)
+    windows = WINDOWS if policy.network.paints is None else DECODED
+    batch = prepared.validation.sample(np.random.default_rng(0), windows)
     examples = prepared.examples(batch)[-1]
     shape = policy.network.shape
     size = policy.network.shape.size

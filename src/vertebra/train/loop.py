@@ -1,5 +1,6 @@
 """One training loop for all recipes. Interrupted runs continue bit for bit."""
 
+import copy
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -123,7 +124,8 @@ class _PolicyTask:
         return self.prepared.policy.network
 
     def another(self) -> Network:
-        return Network(self.network.shape)
+        frozen = {id(v): v for v in self.network.parameters() if not v.requires_grad}
+        return copy.deepcopy(self.network, frozen)
 
     def loss(self, step: int) -> tuple[dict[str, Tensor], Tensor]:
         examples = self.prepared.examples(self.prepared.batch(step))
@@ -144,6 +146,7 @@ def run_of(prepared: Prepared, directory: Path, identity: str) -> Run[Network]:
         learning_rate=spec.learning_rate,
         warmup=spec.warmup,
         ema=spec.ema,
+        slower=prepared.policy.network.slower,
     )
     return Run(_PolicyTask(prepared=prepared), pace, directory, identity)
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -18,23 +19,40 @@ class Optimiser:
         learning_rate: Peak learning rate.
         warmup: Steps of linear warm-up.
         steps: Steps in all; a cosine falls to 5 % of the peak at the end.
+        slower: Parameters with a learning rate of their own, as a share of the others'. They are
+            released weights, and AdamW moves them, as it did where they come from.
     """
 
     def __init__(
-        self, network: nn.Module, *, learning_rate: float, warmup: int, steps: int
+        self,
+        network: nn.Module,
+        *,
+        learning_rate: float,
+        warmup: int,
+        steps: int,
+        slower: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         matrices: dict[str, Tensor] = {}
         others: dict[str, Tensor] = {}
+        released: dict[str, Tensor] = {}
         for name, value in network.named_parameters():
             if not value.requires_grad:
                 continue
             inside = name.startswith(("attention.experts", "head.experts")) and value.ndim == 2
-            (matrices if inside else others)[name] = value
-        self.names = (*matrices, *others)
-        self.parameters = (*matrices.values(), *others.values())
+            if name in slower:
+                released[name] = value
+            else:
+                (matrices if inside and "lora_" not in name else others)[name] = value
+        self.names = (*matrices, *others, *released)
+        self.parameters = (*matrices.values(), *others.values(), *released.values())
         self.learning_rate, self.warmup, self.steps = learning_rate, warmup, steps
+        groups = [{"params": list(others.values()), "share": 1.0}]
+        groups += [
+            {"params": [released[n] for n in released if slower[n] == share], "share": share}
+            for share in sorted({slower[name] for name in released})
+        ]
         adamw = torch.optim.AdamW(
-            others.values(), lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True
+            groups, lr=learning_rate, betas=(0.9, 0.95), weight_decay=0.01, fused=True
         )
         self.parts: tuple[torch.optim.Optimizer, ...] = (adamw,)
         if matrices:
@@ -58,7 +76,7 @@ class Optimiser:
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
         for part in self.parts:
             for group in part.param_groups:
-                group["lr"] = self.rate(step)
+                group["lr"] = self.rate(step) * group.get("share", 1.0)
             part.step()
             part.zero_grad()
 

@@ -49,7 +49,7 @@ class Prepared:
 
     def _examples(self, batch: Batch) -> Examples:
         policy, cameras = self.policy, [camera.name for camera in self.policy.needs.cameras]
-        seen = cameras if policy.network.sees is not None else cameras[:1]
+        seen = cameras if policy.network.canvas else cameras[:1]
         given = Given(
             images={c.name: _tensor(batch.images[c.name]) for c in policy.needs.cameras},
             state=_tensor(policy.state_normaliser.normalise(batch.state)).nan_to_num(),
@@ -124,13 +124,14 @@ def prepare(spec: TrainSpec) -> Prepared:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seeds["initialisation"])
-        network = Network(shape)
+        network = _network(spec, shape)
     initialise(network, priors)
     policy = TrainedPolicy(
         network=network,
         state_normaliser=statistics.state,
         action_normaliser=statistics.action,
     )
+    shape = network.shape  # on released models its widths follow from them
     parts = {
         "horizon": shape.horizon,
         "future_steps": shape.future_steps,
@@ -150,6 +151,17 @@ def prepare(spec: TrainSpec) -> Prepared:
         ),
         validation=Windows(cache, episodes=spec.validation_episodes, **parts),
     )
+
+
+def _network(spec: TrainSpec, shape: Shape) -> Network:
+    """Untrained weights, those of released models apart."""
+    if spec.standing is None:
+        return Network(shape)
+    from vertebra.policy.standing import stand
+
+    kept = Path(spec.data).parent.parent / "latents"
+    video = spec.standing.under(spec.recipe.backbone).video
+    return stand(shape, spec.standing, kept=kept / video.sha256[:16] if video else None)
 
 
 def going_on(fresh: Prepared, before: TrainedPolicy) -> Prepared:
@@ -173,7 +185,7 @@ def going_on(fresh: Prepared, before: TrainedPolicy) -> Prepared:
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fresh.spec.seeds["initialisation"])
-        network = Network(shape)
+        network = _network(fresh.spec, shape)
     tensors = network.state_dict()
     for name, value in before.network.state_dict().items():
         if value.shape == tensors[name].shape:

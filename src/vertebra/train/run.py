@@ -6,7 +6,7 @@ What is trained is a ``Task``; policies and priors are trained by the same lines
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -35,6 +35,7 @@ class Pace:
         learning_rate: Peak learning rate.
         warmup: Steps of linear warm-up.
         ema: Decay of the weight average that is kept.
+        slower: Parameters with a learning rate of their own, as a share of the others'.
     """
 
     steps: int
@@ -42,6 +43,7 @@ class Pace:
     learning_rate: float
     warmup: int
     ema: float
+    slower: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 class Task(Protocol[Weights]):
@@ -58,7 +60,7 @@ class Task(Protocol[Weights]):
         ...
 
     def another(self) -> Weights:
-        """A network of the same shape, with any weights."""
+        """A network of the same shape; weights that are not trained may be the same tensors."""
         ...
 
     def loss(self, step: int) -> tuple[dict[str, Tensor], Tensor]:
@@ -104,12 +106,13 @@ class Run(Generic[Weights]):
         self.average = task.another()
         self.average.load_state_dict(self.network.state_dict())
         self.average.eval()
-        self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
+        self.best = self._trained(self.average)
         self.optimiser = Optimiser(
             self.network,
             learning_rate=pace.learning_rate,
             warmup=pace.warmup,
             steps=pace.steps,
+            slower=pace.slower,
         )
         self.step, self.seconds, self.best_step = 0, 0.0, 0
         self.last: dict[str, float] = {}
@@ -156,8 +159,16 @@ class Run(Generic[Weights]):
     def _follow(self) -> None:
         decay = min(self.pace.ema, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
-            list(self.average.parameters()), list(self.network.parameters()), 1 - decay
+            [value for value in self.average.parameters() if value.requires_grad],
+            [value for value in self.network.parameters() if value.requires_grad],
+            1 - decay,
         )
+
+    def _trained(self, network: Weights) -> dict[str, Tensor]:
+        """Copies of everything in a network but weights that are not trained."""
+        frozen = {name for name, value in network.named_parameters() if not value.requires_grad}
+        state = network.state_dict().items()
+        return {name: value.clone() for name, value in state if name not in frozen}
 
     @torch.no_grad()
     def validate(self) -> None:
@@ -170,7 +181,7 @@ class Run(Generic[Weights]):
         judged = mean[self.task.judged]
         if not self.validation or judged <= min(loss for _, loss in self.validation):
             self.best_step = self.step
-            self.best = {name: value.clone() for name, value in self.average.state_dict().items()}
+            self.best = self._trained(self.average)
         self.validation.append((self.step, judged))
         self.curve.append({"step": self.step, "validation": mean})
 
@@ -200,8 +211,8 @@ class Run(Generic[Weights]):
 
     def _states(self) -> dict[str, Mapping[str, Tensor]]:
         return {
-            "network": self.network.state_dict(),
-            "average": self.average.state_dict(),
+            "network": self._trained(self.network),
+            "average": self._trained(self.average),
             "best": self.best,
             "optimiser": self.optimiser.state(),
         }
@@ -213,8 +224,8 @@ class Run(Generic[Weights]):
         for name, value in read_tensors(self.resume / plain["file"]).items():
             prefix, rest = name.split(":", 1)
             parts.setdefault(prefix, {})[rest] = value
-        self.network.load_state_dict(parts["network"])
-        self.average.load_state_dict(parts["average"])
+        self.network.load_state_dict(parts["network"], strict=False)
+        self.average.load_state_dict(parts["average"], strict=False)
         self.best = parts["best"]
         self.optimiser.restore(parts["optimiser"])
         self.step, self.seconds = plain["step"], plain["seconds"]
@@ -224,7 +235,7 @@ class Run(Generic[Weights]):
 
     def best_weights(self) -> Weights:
         """The averaged weights that were best on held-out data."""
-        self.average.load_state_dict(self.best)
+        self.average.load_state_dict(self.best, strict=False)
         return self.average.eval()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vertebra.backbones.sizes import SIZES
+from vertebra.backbones.trunk import Standing, standing_from_plain
 from vertebra.policy.recipe import Recipe
 from vertebra.policy.saved import recipe_from_plain, recipe_to_plain
 from vertebra.spec.action import ActionSpec
@@ -45,6 +46,7 @@ class TrainSpec:
         ema: Decay of the weight average that acts.
         priors: Name to SHA-256 of the shipped weights to start from, the autoencoder in which
             frames are imagined included; none from scratch and in pixels.
+        standing: Released models to stand on, in place of the shipped backbones.
 
     Raises:
         ValueError: Naming everything that does not fit.
@@ -70,6 +72,7 @@ class TrainSpec:
     priors: Mapping[str, str] = field(default_factory=dict[str, str])
     unlabelled: tuple[int, ...] = ()
     video_only: tuple[int, ...] = ()
+    standing: Standing | None = None
 
     def __post_init__(self) -> None:
         both = sorted(set(self.shown) & set(self.validation_episodes))
@@ -103,6 +106,10 @@ class TrainSpec:
                 f"{self.recipe.name} imagines no frames, so video teaches it nothing",
             ),
             (bool(missing), f"seeds {missing} are missing"),
+            (
+                self.standing is not None and bool(self.priors),
+                "it starts from shipped priors and stands on released models; choose one",
+            ),
         )
         found = [message for wrong, message in checks if wrong]
         if found:
@@ -132,7 +139,7 @@ class TrainSpec:
 def train_spec_to_plain(spec: TrainSpec) -> dict[str, Any]:
     """A training spec as JSON values."""
     plain = {name: to_plain(value) for name, value in vars(spec).items() if name != "recipe"}
-    for name in ("priors", "unlabelled", "video_only"):
+    for name in ("priors", "unlabelled", "video_only", "standing"):
         if not plain[name]:  # as it was written before there were any
             del plain[name]
     return {"version": TRAIN_SPEC_VERSION, **plain, "recipe": recipe_to_plain(spec.recipe)}
@@ -160,5 +167,6 @@ def train_spec_from_plain(plain: Mapping[str, Any]) -> TrainSpec:
             "validation_episodes": tuple(plain["validation_episodes"]),
             "unlabelled": tuple(plain.get("unlabelled", ())),
             "video_only": tuple(plain.get("video_only", ())),
+            "standing": standing_from_plain(plain.get("standing")),
         }
     )

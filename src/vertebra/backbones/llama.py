@@ -1,0 +1,44 @@
+"""Llama: what its configuration says about its layers.
+
+Source: huggingface/transformers @ v5.23.0 src/transformers/models/llama/configuration_llama.py.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vertebra.backbones.decoder import DecoderSizes
+
+
+def llama_sizes(config: Mapping[str, Any]) -> DecoderSizes:
+    """Sizes from the ``config.json`` of a Llama (the text part of a SmolVLM2).
+
+    Raises:
+        ValueError: For another kind of model, or for features that these layers do not have.
+    """
+    rope = config.get("rope_parameters") or {}
+    heads = config["num_attention_heads"]
+    wrong = [
+        f"{what} is {found!r}, expected {expected!r}"
+        for what, found, expected in (
+            ("model_type", config.get("model_type"), "llama"),
+            ("hidden_act", config.get("hidden_act", "silu"), "silu"),
+            ("attention_bias", config.get("attention_bias", False), False),
+            ("mlp_bias", config.get("mlp_bias", False), False),
+            ("rope_type", rope.get("rope_type", "default"), "default"),
+        )
+        if found != expected
+    ]
+    if wrong:
+        raise ValueError("These are not the layers of a Llama: " + "; ".join(wrong) + ".")
+    return DecoderSizes(
+        width=config["hidden_size"],
+        layers=config["num_hidden_layers"],
+        heads=heads,
+        kv_heads=config.get("num_key_value_heads") or heads,
+        head_width=config.get("head_dim") or config["hidden_size"] // heads,
+        hidden=config["intermediate_size"],
+        eps=config.get("rms_norm_eps", 1e-6),
+        theta=rope.get("rope_theta", config.get("rope_theta", 10000.0)),
+        gate="silu",
+        gain=0.0,
+    )
