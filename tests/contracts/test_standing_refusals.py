@@ -30,7 +30,7 @@ pytestmark = [
 SEEN = "model.safetensors"
 MADE = "transformer/diffusion_pytorch_model.safetensors"
 CODED = "vae/diffusion_pytorch_model.safetensors"
-Change = Callable[[dict[str, torch.Tensor]], None]
+Change = Callable[[dict[str, torch.Tensor]], object]
 
 
 @pytest.fixture(scope="module")
