@@ -78,7 +78,7 @@ def test_every_factor_changes_what_it_says(libero):
             name: np.abs(changed[name].astype(int) - picture).mean()
             for name, picture in seen.items()
         }
-        assert differs["agentview"] > 0.5, factor.name
+        assert differs["agentview"] > 0.1, factor.name
         if factor.name == "camera":
             assert differs["wrist"] == 0
         moved = world.state_hash() != physics
