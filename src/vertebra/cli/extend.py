@@ -13,7 +13,7 @@ from vertebra.pilot.history import Wish, extension_of, read_plan
 from vertebra.pilot.layout import RunDirectory
 from vertebra.pilot.plan import PilotPlan
 from vertebra.pilot.worlds import settings_from_plain, words_from_settings
-from vertebra.recipes import by_name
+from vertebra.recipes import chosen
 from vertebra.spec.errors import MissingExtra
 from vertebra.spec.seeds import SeedTree
 from vertebra.verdict.run import read_run
@@ -32,7 +32,7 @@ def extend(command: ExtendCommand) -> int:
     out = command.run
     plan = read_plan(RunDirectory(root=out))
     wish = Wish(
-        recipes=stood([by_name(name) for name in command.recipes], plan.question.standing),
+        recipes=stood(chosen(command.recipes), plan.question.standing),
         counts=command.demos,
         seeds=command.seeds,
         seen=summarise(read_run(out)).verdict.word,
