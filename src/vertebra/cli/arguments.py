@@ -43,7 +43,8 @@ class PilotCommand:
     features-only; or all."""
     backbone: Literal["auto", "prior", "scratch", "shuffled"] = "auto"
     """What backbones start from: shipped priors, nothing, or priors of the same size that were
-    trained on shuffled pairs; auto: priors, on the table-top, if they are shipped for all arms."""
+    trained on shuffled pairs, all three with frames imagined in the codes of the shipped
+    autoencoder; auto: nothing, in pixels."""
     vlm: str | None = None
     """Vision-language model to stand on instead of the shipped one: a directory that transformers
     saved, or a name on the hub (families: docs/backbones.md)."""

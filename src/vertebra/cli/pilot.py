@@ -216,7 +216,6 @@ def _setting(
 ) -> "Setting":
     from vertebra.pilot.prepare import default_demonstrations, draws_of
     from vertebra.pilot.run import Setting
-    from vertebra.pilot.worlds import TabletopSettings
 
     material, settings = ready.material, ready.settings
     counts = command.demos
@@ -240,8 +239,7 @@ def _setting(
         )
     start, priors = "scratch", dict[str, str]()
     if standing is None:
-        start = _start(command, recipes, on_tabletop=isinstance(settings, TabletopSettings))
-        priors = priors_of_arms(recipes, command.size, start)
+        start, priors = _start(command, recipes)
     draws, fewer = ((), ())
     if settings is not None:
         draws, fewer = draws_of(settings, command.scenes, ready.shown_seed)
@@ -273,17 +271,14 @@ def _setting(
     )
 
 
-def _start(command: PilotCommand, recipes: tuple[Recipe, ...], *, on_tabletop: bool) -> str:
-    """What backbones start from; auto: on the table-top from priors, if all of them are shipped."""
-    if command.backbone != "auto":
-        return command.backbone
-    if not on_tabletop:
-        return "scratch"
-    try:
-        priors_of_arms(recipes, command.size, "prior")
-    except ValueError:
-        return "scratch"
-    return "prior"
+def _start(command: PilotCommand, recipes: tuple[Recipe, ...]) -> tuple[str, dict[str, str]]:
+    """What backbones start from, and the shipped weights that are part of it.
+
+    auto: nothing, and frames are imagined in pixels; docs/experiments/priors.md says why.
+    """
+    if command.backbone == "auto":
+        return "scratch", {}
+    return command.backbone, priors_of_arms(recipes, command.size, command.backbone)
 
 
 def _say_notes(command: PilotCommand, ready: "Ready", steps: Steps) -> None:
