@@ -23,7 +23,7 @@ class Adapter(ABC):
         name: Name and version.
         offers: What an observation holds.
         takes: What an action means.
-        max_steps: Control steps after which an episode times out.
+        max_steps: Control steps after which an episode times out, or a link of a chain.
         facts: Everything else that decides what an episode is (protocol, versions); JSON values.
         task: What the running episode asks for, ``None`` before the first one.
     """
@@ -65,6 +65,10 @@ class Adapter(ABC):
     @abstractmethod
     def hold(self, last_action: NDArray[np.float32]) -> NDArray[np.float32]:
         """The action that keeps the robot where it is, given the last one."""
+
+    def said(self) -> str:
+        """What the robot is told now; a chain says the sentence of its present link."""
+        return self._running().instruction
 
     def touched(self) -> tuple[str | None, str | None]:
         """Names of the objects touched first and grasped first; unknown by default."""
@@ -123,13 +127,13 @@ class Adapter(ABC):
 
     def observe(self) -> Observation:
         """The present observation, rendered now."""
-        task = self._running()
+        self._running()
         executed = np.array(self._executed, np.float32).reshape(-1, len(self.takes.dims))
         self._executed.clear()
         return Observation(
             images=self.images(),
             state=np.asarray(self.state(), np.float32),
-            instruction=task.instruction,
+            instruction=self.said(),
             executed=executed,
         )
 

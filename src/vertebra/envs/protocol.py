@@ -17,7 +17,7 @@ class Environment(Protocol):
         name: Name and version, for example ``tabletop-v1``.
         offers: What an observation holds.
         takes: What an action means.
-        max_steps: Control steps after which an episode times out.
+        max_steps: Control steps after which an episode times out, or a link of a chain.
     """
 
     name: str
@@ -34,7 +34,10 @@ class Environment(Protocol):
         ...
 
     def observe(self) -> Observation:
-        """The present observation (rendered now; call it only when it is needed)."""
+        """The present observation (rendered now; call it only when it is needed).
+
+        Its instruction is the task's; in a chain, that of the present link.
+        """
         ...
 
     def apply(self, action: NDArray[np.float32]) -> None:

@@ -125,7 +125,7 @@ class Remote:
         return Observation(
             images=_Views(self, self._moved),
             state=self._call("state"),
-            instruction=self._task.instruction,
+            instruction=self._call("said"),
             executed=executed,
         )
 

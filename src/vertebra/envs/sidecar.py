@@ -98,6 +98,7 @@ _CALLS: Mapping[str, Callable[[Adapter, Mapping[str, Any]], Any]] = {
     "initial_states": _initial_states,
     "start": _start,
     "images": lambda world, message: dict(world.images()),
+    "said": lambda world, message: world.said(),
     "state": lambda world, message: np.asarray(world.state(), np.float32),
     "apply": lambda world, message: world.apply(message["action"]),
     "judge": lambda world, message: to_plain(world.judge()),

@@ -10,7 +10,8 @@ from vertebra.envs.protocol import Environment
 from vertebra.spec.seeds import seed_at
 from vertebra.spec.task import InitialState, Task
 
-CONDITIONS = ("asked", "paraphrase", "blank", "nonsense")
+ASKED = "asked"
+CONDITIONS = (ASKED, "paraphrase", "blank", "nonsense")
 """What is said: the task's sentence, another sentence for it, nothing, or words without a task."""
 
 NONSENSE = (
@@ -153,7 +154,7 @@ def chosen_tasks(state: InitialState, scene_seed: int, count: int) -> tuple[Task
 
 
 def _sentence(task: Task, condition: str, scene_seed: int) -> str:
-    if condition == "asked":
+    if condition == ASKED:
         return task.instruction
     if condition == "blank":
         return ""

@@ -125,10 +125,16 @@ def run_realtime(
 
     Raises:
         SpecMismatch: Before anything runs, when actor and environment do not fit.
-        ValueError: When the rate is not the environment's, or more actions are kept ahead than a
-            chunk has.
+        ValueError: When a task is a chain, the rate is not the environment's, or more actions are
+            kept ahead than a chunk has.
     """
     actor.require_fit(environment)
+    chains = [one.task.id for one in plan if one.task.links > 1]
+    if chains:
+        raise ValueError(
+            f"Chains of tasks are run under a frozen clock only, and {chains[0]!r} is one: leave "
+            "them out."
+        )
     if how.rate_hz != environment.takes.rate_hz:
         raise ValueError(
             f"The control rate is {how.rate_hz:g} Hz, but actions of {environment.name} are meant "

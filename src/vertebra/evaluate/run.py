@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from vertebra.envs.protocol import Environment
 from vertebra.evaluate.actor import Actor
-from vertebra.evaluate.plan import EpisodePlan
+from vertebra.evaluate.plan import ASKED, EpisodePlan
 from vertebra.policy.protocol import Act
 from vertebra.spec.observation import Observation
 from vertebra.spec.record import EpisodeRecord, Timing
-from vertebra.spec.seeds import policy_noise
+from vertebra.spec.seeds import policy_noise, seed_at
 from vertebra.spec.storage import digest
-from vertebra.spec.task import Judgement, Outcome
+from vertebra.spec.task import Judgement, Outcome, links_done
 
 LANES = 50
 """Environments that are stepped together."""
@@ -77,8 +77,10 @@ def run_episodes(
     """Run all episodes of a plan and yield their records in the order of the plan.
 
     An episode ends with ``success`` as soon as the task that was meant holds, else with ``timeout``
-    at ``max_steps``. An exception of the environment or the actor ends its episode with ``error``;
-    the record stays. Tasks achieved at any step are kept.
+    at ``max_steps``. A chain of tasks goes on with a new session when a link of it is completed, as
+    its publishers do it, and times out when a link is not completed in ``max_steps``. An exception
+    of the environment or the actor ends its episode with ``error``; the record stays. Tasks
+    achieved at any step are kept.
 
     Raises:
         SpecMismatch: Before anything runs, when actor and environment do not fit.
@@ -135,6 +137,8 @@ class _Lane:
     queue: deque[NDArray[np.float32]] = field(default_factory=deque)
     executed: list[NDArray[np.float32]] = field(default_factory=list)
     steps: int = 0
+    links: int = 0
+    link_began: int = 0
     achieved: set[str] = field(default_factory=set)
     judged: Judgement | None = None
     progress: float = 0.0
@@ -208,6 +212,15 @@ class _Block:
         lane.target = environment.target_of(plan.task)
         lane.session = self.actor.start(environment, plan.task, policy_noise(plan.scene_seed))
 
+    def _next_link(self, lane: _Lane, done: int) -> None:
+        """Forget what was planned and seen for the links before."""
+        environment, plan = self.environments[lane.number], lane.plan
+        lane.links, lane.link_began = done, lane.steps
+        lane.queue.clear()
+        lane.executed.clear()
+        noise = seed_at(policy_noise(plan.scene_seed), "link", done)
+        lane.session = self.actor.start(environment, plan.task, noise)
+
     def _look(self, lane: _Lane) -> Observation | None:
         """What the actor is shown: the environment's view with the plan's sentence."""
         if not (self.actor.looks or lane.filmed):
@@ -221,7 +234,9 @@ class _Block:
         width = len(self.environments[lane.number].takes.dims)
         executed = np.array(lane.executed, np.float32).reshape(-1, width)
         lane.executed.clear()
-        return replace(seen, instruction=lane.plan.instruction, executed=executed)
+        plan = lane.plan
+        said = seen.instruction if plan.condition == ASKED else plan.instruction
+        return replace(seen, instruction=said, executed=executed)
 
     def _feed(self, hungry: list[_Lane]) -> None:
         """Give each of these lanes its next chunk; one failing lane does not harm the others."""
@@ -286,7 +301,9 @@ class _Block:
         lane.progress = max(lane.progress, judged.progress.get(task.id, 0.0))
         if task.id in lane.achieved:
             lane.outcome = Outcome.SUCCESS
-        elif lane.steps >= self.max_steps:
+        elif task.links > 1 and (done := links_done(task.links, lane.progress)) > lane.links:
+            self._next_link(lane, done)
+        elif lane.steps - lane.link_began >= self.max_steps:
             lane.outcome = Outcome.TIMEOUT
         if lane.outcome is not None:
             lane.ended = time.perf_counter()

@@ -1,12 +1,11 @@
 """The episode record: the only thing that leaves an evaluation, and all that statistics read."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from vertebra.spec.storage import digest, to_plain
-from vertebra.spec.task import Outcome
+from vertebra.spec.task import Outcome, links_done
 
 RECORD_VERSION = 1
 
@@ -104,8 +103,9 @@ class EpisodeRecord:
         """How many of its links were completed; none in an error."""
         if self.outcome == Outcome.ERROR:
             return 0
-        done = math.floor(self.progress * self.links + 1e-6)
-        return self.links if self.outcome == Outcome.SUCCESS else min(done, self.links - 1)
+        if self.outcome == Outcome.SUCCESS:
+            return self.links
+        return min(links_done(self.links, self.progress), self.links - 1)
 
 
 def record_from_plain(plain: Mapping[str, Any]) -> EpisodeRecord:

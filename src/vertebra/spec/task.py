@@ -1,5 +1,6 @@
 """Tasks, initial states and outcomes, as every environment reports them."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -41,6 +42,11 @@ class InitialState:
     split: str
     tasks: tuple[Task, ...]
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+def links_done(links: int, progress: float) -> int:
+    """How many of a task's links are completed at this progress in [0, 1]."""
+    return math.floor(progress * links + 1e-6)
 
 
 def task_from_plain(plain: Mapping[str, Any]) -> Task:
