@@ -1,5 +1,6 @@
 """A world for a process of its own: the plane of ``fakes.worlds``, written as an adapter."""
 
+import importlib
 import os
 import sys
 from typing import Any
@@ -31,11 +32,13 @@ PLANE = Simulator(
 class PlaneWorld(Adapter):
     name, offers, takes, max_steps = "plane-v1", OBSERVATION, ACTION, 40
 
-    def __init__(self, world: str, protocol: str, shift: Any = None) -> None:
+    def __init__(self, world: str, protocol: str, shift: Any = None, clone: str = "") -> None:
         if world == "broken":
             raise ValueError("this world is broken on purpose")
         print("a simulator that chatters on standard output")  # noqa: T201
         self.facts = {"protocol": protocol, **({"shift": shift} if shift else {})}
+        if clone:
+            self.facts["wings"] = importlib.import_module("winged").WINGS
         self.plane = Plane()
         self.rendered = 0
 

@@ -1,6 +1,7 @@
 """Worlds in processes of their own: the same as inside, and what goes wrong is told."""
 
 import json
+import shutil
 import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +20,7 @@ from vertebra.envs import places, simulators
 from vertebra.envs.fitness import check_environment
 from vertebra.envs.outside import OutsideSettings, open_world, outside_from_words
 from vertebra.envs.remote import Remote, WorldError
+from vertebra.envs.simulator import Clone
 from vertebra.evaluate.actor import DemonstratorActor
 from vertebra.evaluate.plan import plan_episodes
 from vertebra.evaluate.run import Identity, run_episodes
@@ -56,7 +58,7 @@ def known(monkeypatch, tmp_path):
     directory = places.where(PLANE)
     (directory / "bin").mkdir(parents=True)
     python = directory / "bin/python"
-    python.write_text(f'#!/bin/sh\nPYTHONPATH={HERE} exec {sys.executable} "$@"\n')
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={HERE}:$PYTHONPATH exec {sys.executable} "$@"\n')
     python.chmod(0o755)
     write_json(directory / places.READY, {"requirements": [*places.SERVES]})
     return PLANE
@@ -351,6 +353,77 @@ def test_demonstrations_are_made_by_command(known, tmp_path, capsys, monkeypatch
     assert run([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["episodes"] == 6
     assert run(["data", "check", str(root)]) == 0
+
+
+CLONED = replace(
+    PLANE,
+    clone=Clone(
+        bring="git clone plane",
+        needs={"wings/world.py": "git submodule update", "tasks.yaml": "git checkout ."},
+        imports=("wings",),
+    ),
+)
+
+
+@pytest.fixture
+def clone(tmp_path):
+    root = tmp_path / "clone"
+    (root / "wings").mkdir(parents=True)
+    (root / "wings/world.py").write_text("")
+    (root / "tasks.yaml").write_text("")
+    return root
+
+
+def test_a_simulator_that_needs_a_clone_names_what_is_missing_before_anything_is_made(
+    tmp_path, clone
+):
+    def never(command):
+        raise AssertionError(command)
+
+    with pytest.raises(ValueError, match=r"not on PyPI.*git clone plane.*plane --root CLONE"):
+        places.set_up(CLONED, tmp_path / "e", run=never)
+    with pytest.raises(ValueError, match="takes no clone"):
+        places.set_up(PLANE, tmp_path / "e", clone=clone, run=never)
+    with pytest.raises(ValueError, match=r"made for 2\.7: run"):
+        places.set_up(replace(PLANE, python="2.7"), tmp_path / "e", run=never)
+    (clone / "tasks.yaml").unlink()
+    (clone / "wings/world.py").unlink()
+    told = []
+    with pytest.raises(ValueError, match=r"world.py is missing \(`git submodule.*`git checkout"):
+        places.set_up(CLONED, tmp_path / "e", clone=clone, run=never, tell=told.append)
+    assert len(told) == 2 and all("MISSING" in words for words in told)
+    assert not (tmp_path / "e/plane").exists()
+
+
+def test_a_clone_is_remembered_replaced_and_missed(tmp_path, clone):
+    commands, told = [], []
+
+    def pretend(command):
+        commands.append(command)
+        if "venv" in command:
+            Path(command[-1]).mkdir(parents=True)
+
+    places.set_up(CLONED, tmp_path, clone=clone, run=pretend, tell=told.append)
+    assert told[0].startswith("found") and places.clone_of(CLONED, tmp_path) == clone
+    assert places.ready(CLONED, tmp_path) and len(commands) == 2
+    places.set_up(CLONED, tmp_path, run=pretend)
+    other = clone.rename(tmp_path / "elsewhere")
+    assert not places.ready(CLONED, tmp_path)
+    shutil.copytree(other, clone)
+    places.set_up(CLONED, tmp_path, clone=other, run=pretend)
+    assert places.clone_of(CLONED, tmp_path) == other and len(commands) == 2
+
+
+def test_a_world_is_made_with_its_clone_and_imports_from_it(known, clone, monkeypatch):
+    monkeypatch.setattr(simulators, "SIMULATORS", (CLONED,))
+    with pytest.raises(ValueError, match="vertebra env setup plane --root CLONE"):
+        open_world(outside_from_words("plane"))
+    (clone / "wings/winged.py").write_text("WINGS = 2\n")
+    ready = places.where(CLONED) / places.READY
+    write_json(ready, {"requirements": [*places.SERVES], "clone": str(clone)})
+    world = open_world(outside_from_words("plane"))
+    assert world.facts["wings"] == 2
+    world.close()
 
 
 def test_two_that_set_up_at_once_make_it_once(tmp_path):

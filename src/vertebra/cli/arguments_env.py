@@ -13,7 +13,7 @@ Flag = tyro.conf.FlagCreatePairsOff
 class EnvListCommand:
     """List the simulators, what they offer, and which are set up here."""
 
-    root: Path | None = None
+    place: Path | None = None
     """Where simulators are set up; VERTEBRA_ENVS, else the user's cache by default."""
     json: Flag[bool] = False
     """Print JSON."""
@@ -21,11 +21,16 @@ class EnvListCommand:
 
 @dataclass(frozen=True, kw_only=True)
 class EnvSetupCommand:
-    """Make a simulator's own virtual environment, from PyPI; does nothing when it is there."""
+    """Make a simulator's own virtual environment, from PyPI; does nothing when it is there.
+
+    CALVIN is not on PyPI: --root names your clone of it.
+    """
 
     name: Annotated[str, tyro.conf.Positional]
     """Simulator, as listed by `vertebra env list`."""
     root: Path | None = None
+    """Your clone, for a simulator that is not on PyPI; what it has and lacks is said first."""
+    place: Path | None = None
     """Where; VERTEBRA_ENVS, else the user's cache by default. Later commands need the same in
     VERTEBRA_ENVS."""
     again: Flag[bool] = False

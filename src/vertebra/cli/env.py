@@ -14,13 +14,13 @@ from vertebra.envs.places import set_up, states
 
 def show(command: EnvListCommand) -> int:
     """List the simulators."""
-    found = states(simulators.SIMULATORS, command.root)
+    found = states(simulators.SIMULATORS, command.place)
     if command.json:
         write_out_json(found)
         return 0
     write_out("tabletop     built in")
     for one in found:
-        state = one["directory"] if one["ready"] else f"vertebra env setup {one['name']}"
+        state = one["directory"] if one["ready"] else one["how"]
         write_out(f"{one['name']:12} {one['summary']}")
         write_out(f"{'':12} {'ready' if one['ready'] else 'not set up'}: {state}")
         write_out(f"{'':12} worlds: {', '.join(one['worlds'])}")
@@ -33,7 +33,8 @@ def setup(command: EnvSetupCommand) -> int:
     simulator = simulators.simulator_by_name(command.name)
     directory = set_up(
         simulator,
-        command.root,
+        command.place,
+        clone=command.root,
         again=command.again,
         tell=lambda words: print(words, file=sys.stderr),
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vertebra.envs.places import python_of, ready, where
+from vertebra.envs.places import clone_of, how_to_set_up, python_of, ready, where
 from vertebra.envs.remote import Remote
 from vertebra.envs.simulator import Simulator
 from vertebra.envs.simulators import simulator_by_name
@@ -91,19 +91,22 @@ def open_world(
     directory = where(simulator, root)
     if not ready(simulator, root):
         raise ValueError(
-            f"{simulator.name} is not set up in {directory}. Run: vertebra env setup "
-            f"{simulator.name}"
+            f"{simulator.name} is not set up in {directory}. Run: {how_to_set_up(simulator)}"
         )
+    made_with: dict[str, Any] = {"world": settings.world, "protocol": settings.protocol}
+    if shift:
+        made_with["shift"] = dict(shift)
+    path: list[str] = []
+    if simulator.clone and (clone := clone_of(simulator, root)):
+        made_with["clone"] = str(clone)
+        path = [str(clone / name) for name in simulator.clone.imports]
     remote = Remote(
         simulator.serves,
-        {
-            "world": settings.world,
-            "protocol": settings.protocol,
-            **({"shift": dict(shift)} if shift else {}),
-        },
+        made_with,
         python=str(python_of(directory)),
         packages=simulator.packages,
         variables=simulator.variables,
+        path=path,
     )
     try:
         require_faithful(simulator, remote)

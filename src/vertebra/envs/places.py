@@ -40,9 +40,24 @@ def python_of(directory: Path) -> Path:
 
 
 def ready(simulator: Simulator, root: Path | None = None) -> bool:
-    """Whether it was set up, whole, for these very requirements."""
+    """Whether it was set up, whole, for these very requirements, and its clone is still there."""
     path = where(simulator, root) / READY
-    return path.exists() and read_json(path)["requirements"] == _wanted(simulator)
+    if not path.exists() or read_json(path)["requirements"] != _wanted(simulator):
+        return False
+    clone = clone_of(simulator, root)
+    return simulator.clone is None or (clone is not None and not simulator.clone.missing(clone))
+
+
+def clone_of(simulator: Simulator, root: Path | None = None) -> Path | None:
+    """The clone that it was set up with, if any."""
+    path = where(simulator, root) / READY
+    found = read_json(path).get("clone") if path.exists() else None
+    return Path(found) if found else None
+
+
+def how_to_set_up(simulator: Simulator) -> str:
+    """The command."""
+    return f"vertebra env setup {simulator.name}{' --root CLONE' if simulator.clone else ''}"
 
 
 def missing_libraries(
@@ -62,6 +77,7 @@ def set_up(
     simulator: Simulator,
     root: Path | None = None,
     *,
+    clone: Path | None = None,
     again: bool = False,
     run: Callable[[Sequence[str]], None] | None = None,
     tell: Callable[[str], None] = lambda words: None,
@@ -71,6 +87,7 @@ def set_up(
     Args:
         simulator: What to set up.
         root: Where; see `root_of`.
+        clone: The user's clone, for a simulator that needs one; the last one by default.
         again: Make it anew.
         run: Runs a command and raises when it fails.
         tell: Told what is done.
@@ -80,22 +97,54 @@ def set_up(
 
     Raises:
         ValueError: When libraries of the system are missing and cannot be installed from here, or
-            a command fails.
+            a clone, or parts of it, are missing (all named, before anything is made), or a command
+            fails.
     """
     directory = where(simulator, root)
+    clone = (clone or clone_of(simulator, root)) if simulator.clone else clone
+    _require_all(simulator, clone, tell)
     directory.parent.mkdir(parents=True, exist_ok=True)
     with directory.with_name(f".{simulator.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second finds it done
         if ready(simulator, root) and not again:
             tell(f"{simulator.name} is set up in {directory}")
+            if clone != clone_of(simulator, root):
+                _write_ready(simulator, directory, clone)
         else:
-            _make(simulator, directory, run or _run, tell)
+            _make(simulator, directory, clone, run or _run, tell)
     return directory
+
+
+def _require_all(simulator: Simulator, clone: Path | None, tell: Callable[[str], None]) -> None:
+    """Say what a clone has; refuse one that lacks something, and another version of Python."""
+    found: list[str] = []
+    here = ".".join(map(str, sys.version_info[:2]))
+    if simulator.python not in ("", here):
+        found.append(
+            f"this is Python {here}, and its packages are made for {simulator.python}: run "
+            f"vertebra under Python {simulator.python}"
+        )
+    if simulator.clone is None:
+        if clone is not None:
+            found.append(f"all of it is on PyPI, so it takes no clone: leave out {clone}")
+    elif clone is None:
+        found.append(
+            f"it is not on PyPI. Clone it (`{simulator.clone.bring}`), then run "
+            f"`{how_to_set_up(simulator)}`"
+        )
+    else:
+        missing = simulator.clone.missing(clone)
+        for name in simulator.clone.needs:
+            tell(f"{'MISSING' if name in missing else 'found  '} {clone / name}")
+        found += [f"{clone / name} is missing (`{how}` brings it)" for name, how in missing.items()]
+    if found:
+        raise ValueError(f"{simulator.name} cannot be set up: " + "; ".join(found) + ".")
 
 
 def _make(
     simulator: Simulator,
     directory: Path,
+    clone: Path | None,
     run: Callable[[Sequence[str]], None],
     tell: Callable[[str], None],
 ) -> None:
@@ -108,7 +157,13 @@ def _make(
     python = str(python_of(directory))
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run([*pip, *_wanted(simulator)])
-    write_json(directory / READY, {"name": simulator.name, "requirements": _wanted(simulator)})
+    _write_ready(simulator, directory, clone)
+
+
+def _write_ready(simulator: Simulator, directory: Path, clone: Path | None) -> None:
+    whole = {"name": simulator.name, "requirements": _wanted(simulator)}
+    also = {} if clone is None else {"clone": str(clone.resolve())}
+    write_json(directory / READY, {**whole, **also})
 
 
 def states(simulators: Sequence[Simulator], root: Path | None = None) -> list[Mapping[str, Any]]:
@@ -120,6 +175,7 @@ def states(simulators: Sequence[Simulator], root: Path | None = None) -> list[Ma
                 "summary": one.summary,
                 "ready": ready(one, root),
                 "directory": where(one, root),
+                "how": how_to_set_up(one),
                 "worlds": one.worlds,
                 "protocols": one.protocols,
             }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -23,6 +24,25 @@ class Factor:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Clone:
+    """A repository that a simulator needs beside what pip installs; the user clones it.
+
+    Attributes:
+        bring: The command that clones it.
+        needs: File or directory in it to what brings it, where the clone lacks it.
+        imports: Directories in it from which the world's process imports.
+    """
+
+    bring: str
+    needs: Mapping[str, str]
+    imports: tuple[str, ...] = ()
+
+    def missing(self, clone: Path) -> dict[str, str]:
+        """What a clone lacks, each with what brings it."""
+        return {name: how for name, how in self.needs.items() if not (clone / name).exists()}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Simulator:
     """A simulator in a virtual environment of its own.
 
@@ -34,6 +54,8 @@ class Simulator:
         worlds: What may follow the name: suites or sets of tasks.
         protocols: What may follow the world; the first one is the default.
         requirements: What pip installs.
+        clone: What it needs that is not on PyPI; its world is then made with ``clone`` too.
+        python: Version of Python (``3.11``) that its packages are made for; any by default.
         newest: Package to the newest version that is faithful; later ones are refused.
         why_newest: What later versions do, in words.
         packages: Packages whose versions decide what an episode is.
@@ -51,6 +73,8 @@ class Simulator:
     worlds: tuple[str, ...]
     protocols: tuple[str, ...]
     requirements: tuple[str, ...]
+    clone: Clone | None = None
+    python: str = ""
     newest: Mapping[str, str] = field(default_factory=dict[str, str])
     why_newest: str = ""
     packages: tuple[str, ...] = ()
