@@ -389,7 +389,9 @@ def test_a_simulator_that_needs_a_clone_names_what_is_missing_before_anything_is
     (clone / "tasks.yaml").unlink()
     (clone / "wings/world.py").unlink()
     told = []
-    with pytest.raises(ValueError, match=r"world.py is missing \(`git submodule.*`git checkout"):
+    with pytest.raises(
+        ValueError, match=r"lacks wings/world.py \(`git submodule.*lacks tasks.yaml \(`git checkout"
+    ):
         places.set_up(CLONED, tmp_path / "e", clone=clone, run=never, tell=told.append)
     assert len(told) == 2 and all("MISSING" in words for words in told)
     assert not (tmp_path / "e/plane").exists()

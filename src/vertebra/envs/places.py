@@ -136,7 +136,11 @@ def _require_all(simulator: Simulator, clone: Path | None, tell: Callable[[str],
         missing = simulator.clone.missing(clone)
         for name in simulator.clone.needs:
             tell(f"{'MISSING' if name in missing else 'found  '} {clone / name}")
-        found += [f"{clone / name} is missing (`{how}` brings it)" for name, how in missing.items()]
+        found += [
+            f"{clone} lacks {', '.join(name for name, one in missing.items() if one == how)} "
+            f"(`{how}` there)"
+            for how in dict.fromkeys(missing.values())
+        ]
     if found:
         raise ValueError(f"{simulator.name} cannot be set up: " + "; ".join(found) + ".")
 
