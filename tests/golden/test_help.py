@@ -15,6 +15,7 @@ COMMANDS = (
     "job",
     "data",
     "data make",
+    "data calvin",
     "data info",
     "data check",
     "data show",

@@ -161,6 +161,22 @@ class DataMakeCommand:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataCalvinCommand:
+    """Write CALVIN's own recordings as a LeRobot v3 data set; may be interrupted."""
+
+    source: Annotated[Path, tyro.conf.Positional]
+    """CALVIN's directory: it holds training/ and validation/."""
+    root: Annotated[Path, tyro.conf.Positional]
+    """Directory of the data set."""
+    env: str = "calvin"
+    """What it is for: calvin[:WORLD[:PROTOCOL]]; the protocol says how large pictures are."""
+    limit: int | None = None
+    """At most so many episodes of each split."""
+    json: Flag[bool] = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataInfoCommand:
     """Say what a data set holds, and propose what its columns mean."""
 
@@ -302,6 +318,7 @@ class VerdictCommand:
 
 DataCommand = Annotated[
     Annotated[DataMakeCommand, tyro.conf.subcommand("make")]
+    | Annotated[DataCalvinCommand, tyro.conf.subcommand("calvin")]
     | Annotated[DataInfoCommand, tyro.conf.subcommand("info")]
     | Annotated[DataCheckCommand, tyro.conf.subcommand("check")]
     | Annotated[DataShowCommand, tyro.conf.subcommand("show")]

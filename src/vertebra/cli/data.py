@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from vertebra.cli.arguments import (
+    DataCalvinCommand,
     DataCheckCommand,
     DataFitCommand,
     DataInfoCommand,
@@ -62,6 +63,27 @@ def make(command: DataMakeCommand) -> int:
         f"recorded now in {made.seconds:.0f} s; {dropped} of {sum(made.tried.values())} attempts "
         "failed and were dropped"
     )
+    return 0
+
+
+def calvin(command: DataCalvinCommand) -> int:
+    """Convert CALVIN's recordings."""
+    _reading()
+    from vertebra.demonstrate.calvin import convert
+    from vertebra.envs.outside import outside_from_words
+
+    with Steps() as steps:
+        made = convert(
+            command.source,
+            command.root,
+            outside_from_words(command.env),
+            limit=command.limit,
+            on_progress=lambda done, total: steps.tell("episodes", done, total, None),
+        )
+    if command.json:
+        write_out_json(made)
+    else:
+        write_out(f"{made.root}: {made.episodes} episodes, {made.frames} frames")
     return 0
 
 

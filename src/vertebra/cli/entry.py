@@ -55,6 +55,7 @@ _COMMANDS: dict[type[Any], Callable[[Any], int]] = {
     arguments.JobCommand: lambda command: carry_out_job(command, STARTED),
     arguments_pretrain.PretrainCommand: pretrain.pretrain_command,
     arguments.DataMakeCommand: data.make,
+    arguments.DataCalvinCommand: data.calvin,
     arguments.DataInfoCommand: data.info,
     arguments.DataCheckCommand: data.check,
     arguments.DataShowCommand: data.show,
