@@ -14,7 +14,12 @@ from house.interpreter import not_in_base, run_without
 from house.repository import imported
 from vertebra.envs.simulators import SIMULATORS
 
-IMPORT_NAMES = {"pillow": "PIL", "vl_convert_python": "vl_convert", "pyyaml": "yaml"}
+IMPORT_NAMES = {
+    "pillow": "PIL",
+    "vl_convert_python": "vl_convert",
+    "pyyaml": "yaml",
+    "hydra_core": "hydra",
+}
 BASE_PACKAGES = ("spec", "stats", "verdict", "recipes", "cli")
 
 
@@ -117,8 +122,7 @@ def test_every_imported_package_is_declared():
     }
     declared = {"vertebra"}
     for line in [*project["dependencies"], *(line for lines in extras.values() for line in lines)]:
-        name = Requirement(line).name.replace("-", "_").lower()
-        declared.add(IMPORT_NAMES.get(name, name))
+        declared.add(_import_name(line))
     undeclared = {
         f"{repository.name_of(path)}: {name}"
         for path in repository.python_files("src")
@@ -129,7 +133,15 @@ def test_every_imported_package_is_declared():
     assert not undeclared
 
 
+def _import_name(requirement: str) -> str:
+    name = Requirement(requirement).name.replace("-", "_").lower()
+    return IMPORT_NAMES.get(name, name)
+
+
 def _simulator_of(path: Path) -> set[str]:
     """What a simulator's own package may import: what its own virtual environment holds."""
-    held = {one.name: {one.name, *one.packages} for one in SIMULATORS}
+    held = {
+        one.name: {one.name, *one.packages, *map(_import_name, one.requirements)}
+        for one in SIMULATORS
+    }
     return held.get(path.parent.name, set()) if path.parent.parent.name == "envs" else set()

@@ -95,7 +95,9 @@ def drawn_start(state: State, letter: str, seed: int) -> tuple[Vector, Vector]:
     """
     rng = np.random.default_rng(seed)
     robot, scene = starting_point(state)
-    slots = dict(zip(("slider_left", "slider_right"), SLOTS_X_M[letter], strict=True))
+    slots: dict[str, float] = dict(
+        zip(("slider_left", "slider_right"), SLOTS_X_M[letter], strict=True)
+    )
     taken: list[float] = []
     for number, colour in enumerate(COLOURS):
         at, place = 6 + 6 * number, state[block(colour)]

@@ -45,10 +45,13 @@ def fingerprint(clone: Path) -> str:
 
 def sentences(clone: Path) -> dict[str, str]:
     """Task to the sentence that asks for it in the published evaluation."""
-    from omegaconf import OmegaConf
+    return {task: said[0] for task, said in _yaml(clone / SENTENCES).items()}
 
-    every: Any = OmegaConf.to_container(OmegaConf.load(clone / SENTENCES))
-    return {task: said[0] for task, said in every.items()}
+
+def _yaml(path: Path) -> dict[str, Any]:
+    import yaml
+
+    return yaml.safe_load(path.read_text())
 
 
 class Table:
@@ -63,7 +66,6 @@ class Table:
 
     def __init__(self, clone: Path, scene: str, robot: str, renderer: str) -> None:
         import hydra
-        from omegaconf import OmegaConf
 
         root = clone / ENV
         with hydra.initialize_config_dir(str(root / "conf"), version_base=None):
@@ -83,7 +85,7 @@ class Table:
         self._env: Any = hydra.utils.instantiate(settings.env)
         self._cameras = {f"rgb_{camera.name}": camera for camera in self._env.cameras}
         self._env.cameras = []  # nothing is rendered until somebody asks
-        self._oracle: Any = hydra.utils.instantiate(OmegaConf.load(clone / ORACLE))
+        self._oracle: Any = hydra.utils.instantiate(_yaml(clone / ORACLE))
         self._names = self._named()
         names = list(self.info()["scene_info"]["movable_objects"])
         self._places = [names.index(f"block_{colour}") for colour in COLOURS]
