@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vertebra.backbones.autoencoder import PX, VideoAutoencoder
-from vertebra.backbones.gemma import GemmaLayer, GemmaNorm, GemmaSizes
+from vertebra.backbones.decoder import DecoderLayer, DecoderSizes, RootNorm
 from vertebra.backbones.wan import WanLayer, WanSizes
 from vertebra.doctor.finding import Finding, State, Unavailable, compared, examined, skipped
 from vertebra.flow.solver import euler
@@ -28,7 +28,7 @@ BACKENDS = (
     SDPBackend.EFFICIENT_ATTENTION,
     SDPBackend.CUDNN_ATTENTION,
 )
-GEMMA = GemmaSizes(width=64, layers=1, heads=4, kv_heads=1, head_width=16, hidden=128)
+GEMMA = DecoderSizes(width=64, layers=1, heads=4, kv_heads=1, head_width=16, hidden=128)
 WAN = WanSizes(width=64, layers=1, heads=4, head_width=16, hidden=128)
 TOKENS = 24
 Made = tuple[nn.Module, tuple[Tensor, ...]]
@@ -195,13 +195,13 @@ PROBES: tuple[Probe, ...] = (
     Probe(name="layer norm", make=lambda: (_alive(Norm(64)), (torch.randn(2, TOKENS, 64),))),
     Probe(
         name="RMS norm (Gemma)",
-        make=lambda: (_alive(GemmaNorm(64, 1e-6)), (torch.randn(2, TOKENS, 64),)),
+        make=lambda: (_alive(RootNorm(GEMMA)), (torch.randn(2, TOKENS, 64),)),
     ),
     Probe(name="shipped layer", make=lambda: _expert(adaptive=False)),
     Probe(name="shipped layer, adaptive", make=lambda: _expert(adaptive=True)),
     Probe(
         name="Gemma layer",
-        make=lambda: _layer(GemmaLayer(GEMMA), places=torch.arange, told=0, context=False),
+        make=lambda: _layer(DecoderLayer(GEMMA), places=torch.arange, told=0, context=False),
     ),
     Probe(
         name="Wan layer",
