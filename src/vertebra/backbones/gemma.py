@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vertebra.backbones.decoder import DecoderSizes
+from vertebra.backbones.features import require_features
 
 
 def gemma_sizes(config: Mapping[str, Any]) -> DecoderSizes:
@@ -18,18 +19,15 @@ def gemma_sizes(config: Mapping[str, Any]) -> DecoderSizes:
     kind = config.get("model_type")
     rope = config.get("rope_parameters") or {}
     activation = config.get("hidden_act", config.get("hidden_activation", "gelu_pytorch_tanh"))
-    wrong = [
-        f"{what} is {found!r}, expected {expected!r}"
-        for what, found, expected in (
+    require_features(
+        "These are not the layers of a Gemma 1",
+        (
             ("model_type", kind, "gemma"),
             ("hidden_act", activation or "gelu_pytorch_tanh", "gelu_pytorch_tanh"),
             ("attention_bias", config.get("attention_bias", False), False),
             ("rope_type", rope.get("rope_type", "default"), "default"),
-        )
-        if found != expected
-    ]
-    if wrong:
-        raise ValueError("These are not the layers of a Gemma 1: " + "; ".join(wrong) + ".")
+        ),
+    )
     return DecoderSizes(
         width=config["hidden_size"],
         layers=config["num_hidden_layers"],

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vertebra.backbones.decoder import DecoderSizes
+from vertebra.backbones.features import require_features
 
 
 def llama_sizes(config: Mapping[str, Any]) -> DecoderSizes:
@@ -17,19 +18,16 @@ def llama_sizes(config: Mapping[str, Any]) -> DecoderSizes:
     """
     rope = config.get("rope_parameters") or {}
     heads = config["num_attention_heads"]
-    wrong = [
-        f"{what} is {found!r}, expected {expected!r}"
-        for what, found, expected in (
+    require_features(
+        "These are not the layers of a Llama",
+        (
             ("model_type", config.get("model_type"), "llama"),
             ("hidden_act", config.get("hidden_act", "silu"), "silu"),
             ("attention_bias", config.get("attention_bias", False), False),
             ("mlp_bias", config.get("mlp_bias", False), False),
             ("rope_type", rope.get("rope_type", "default"), "default"),
-        )
-        if found != expected
-    ]
-    if wrong:
-        raise ValueError("These are not the layers of a Llama: " + "; ".join(wrong) + ".")
+        ),
+    )
     return DecoderSizes(
         width=config["hidden_size"],
         layers=config["num_hidden_layers"],

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vertebra.backbones.features import require_features
 from vertebra.nn.attention import HeadShape, attend, join_heads, rotated_pairs, split_heads
 
 THETA = 10000.0
@@ -80,16 +81,13 @@ def wan_sizes(config: Mapping[str, Any]) -> WanSizes:
     Raises:
         ValueError: For another class, or another normalisation of queries and keys.
     """
-    wrong = [
-        f"{what} is {found!r}, expected {expected!r}"
-        for what, found, expected in (
+    require_features(
+        "This is not a Wan transformer",
+        (
             ("_class_name", config.get("_class_name"), "WanTransformer3DModel"),
             ("qk_norm", config.get("qk_norm", "rms_norm_across_heads"), "rms_norm_across_heads"),
-        )
-        if found != expected
-    ]
-    if wrong:
-        raise ValueError("This is not a Wan transformer: " + "; ".join(wrong) + ".")
+        ),
+    )
     heads, head_width = config["num_attention_heads"], config["attention_head_dim"]
     frames, rows, columns = config["patch_size"]
     return WanSizes(

@@ -164,6 +164,11 @@ def _mixes(command: PilotCommand) -> tuple[Mix, ...]:
     )
 
 
+def _besides(command: PilotCommand) -> int:
+    """How many recordings the largest mix needs besides demonstrations."""
+    return max(mix.total for mix in _mixes(command))
+
+
 def _budget(command: PilotCommand) -> float | None:
     return None if command.budget is None else parse_duration(command.budget)
 
@@ -200,7 +205,7 @@ def _material(command: PilotCommand, steps: Steps) -> "Ready":
     settings = _world(command)
     assert settings is not None, "without data an environment is named"  # noqa: S101
     wanted = max(command.demos or default_demonstrations(settings))
-    wanted += max(mix.total for mix in _mixes(command))
+    wanted += _besides(command)
     return make_material(
         store,
         settings,
@@ -220,7 +225,7 @@ def _setting(
     material, settings = ready.material, ready.settings
     counts = command.demos
     if not counts:
-        most = len(material.pool) - max(mix.total for mix in _mixes(command))
+        most = len(material.pool) - _besides(command)
         if most < 1:
             raise ValueError(
                 f"{material.source} has {len(material.pool)} recordings that may train; "

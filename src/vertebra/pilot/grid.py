@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vertebra.policy.recipe import Recipe
+from vertebra.policy.recipe import BLIND_SUFFIX, Recipe
 
 TWINS = ("largest", "all", "none")
 
@@ -125,7 +125,7 @@ def arms_of(
         if mix.teaches(r)
     ]
     blind = [
-        replace(arm, name=f"{arm.name}+blind", definition=arm.definition.blinded())
+        replace(arm, name=arm.name + BLIND_SUFFIX, definition=arm.definition.blinded())
         for arm in sighted
         if twins != "none"
     ]

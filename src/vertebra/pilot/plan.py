@@ -109,11 +109,6 @@ class Question:
             self.arms, self.counts, self.seeds, twins=self.twins, full_from=self.full_from
         )
 
-    @property
-    def recordings(self) -> int:
-        """How many recordings the largest training learns from."""
-        return max(self.counts) + max(mix.total for mix in self.mixes)
-
     def full_at(self, count: int) -> bool:
         """Whether a number of demonstrations is evaluated on all scenes."""
         return count >= (max(self.counts) if self.full_from is None else self.full_from)

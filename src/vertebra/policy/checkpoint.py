@@ -1,7 +1,7 @@
 """A trained policy on disk: a JSON manifest and safetensors; nothing is unpickled."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,28 @@ def tensor_differences(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]
     return differences
 
 
+def our_names(
+    names: Iterable[str], our_name: Callable[[str], str | None]
+) -> tuple[dict[str, str], list[str]]:
+    """Our names to those of another program, and why others are none of its names.
+
+    Args:
+        names: As another program has them; those for which we have none are left out.
+        our_name: Raises ``ValueError`` for a name that such weights do not have.
+    """
+    found: dict[str, str] = {}
+    strange: list[str] = []
+    for name in names:
+        try:
+            ours = our_name(name)
+        except ValueError as error:
+            strange.append(str(error))
+            continue
+        if ours is not None:
+            found[ours] = name
+    return found, strange
+
+
 def rename_tensors(
     tensors: Mapping[str, Tensor], our_name: Callable[[str], str | None], what: str
 ) -> dict[str, Tensor]:
@@ -165,19 +187,10 @@ def rename_tensors(
     Raises:
         SpecMismatch: Naming every tensor that such weights do not have.
     """
-    found: dict[str, Tensor] = {}
-    strange: list[str] = []
-    for name, value in tensors.items():
-        try:
-            ours = our_name(name)
-        except ValueError as error:
-            strange.append(str(error))
-            continue
-        if ours is not None:
-            found[ours] = value
+    found, strange = our_names(tensors, our_name)
     if strange:
         raise SpecMismatch(f"These are not the weights of a {what}:\n  - " + "\n  - ".join(strange))
-    return found
+    return {ours: tensors[theirs] for ours, theirs in found.items()}
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:

@@ -54,8 +54,8 @@ def losses(
         if name == "future":
             # Early on the words decide what will move; later the motion itself tells.
             terms[name] = terms[name] * (1.0 + (samples[-1].frame < START_FRAMES).float())
-    if (acted := samples[-1].action_mask.any(-1)).any():  # windows of videos say nothing of actions
-        terms["action"] = terms["action"] * (acted.numel() / acted.sum())
+    acted = samples[-1].action_mask.any(-1)  # windows of videos say nothing of actions
+    terms["action"] = terms["action"] * (acted.numel() / acted.sum().clamp(min=1))
     if network.shape.pointing:
         parts = [_pointing(network, read, chunk, one) for chunk, one in enumerate(samples)]
         terms["pointing"] = torch.stack(parts).mean(0)

@@ -15,6 +15,7 @@ from vertebra.backbones.wan import wan_layers
 from vertebra.backbones.wan_ends import WanClosing
 from vertebra.backbones.weight_files import WeightFiles, hash_of, licence_of, weight_files
 from vertebra.policy import stand_video, stand_vlm
+from vertebra.policy.checkpoint import our_names
 from vertebra.policy.network import Network
 from vertebra.policy.released import directory_of, library_of, read_weights
 from vertebra.policy.resize import resized
@@ -146,26 +147,18 @@ def _require_fit(
     Raises:
         SpecMismatch: Naming every difference.
     """
-    differences: list[str] = []
-    ours: dict[str, tuple[str, tuple[int, ...]]] = {}
-    for name, shape in found.shapes.items():
-        try:
-            own = rename(name)
-        except ValueError as error:
-            differences.append(str(error))
-            continue
-        if own is not None:
-            ours[own] = (name, shape)
+    ours, differences = our_names(found.shapes, rename)
     differences += [f"no tensor for '{name}'" for name in wanted if name not in ours]
     differences += [
         f"tensor '{theirs}' is not part of its configuration"
-        for own, (theirs, _) in ours.items()
+        for own, theirs in ours.items()
         if own not in wanted
     ]
     differences += [
-        f"tensor '{theirs}' has shape {list(shape)}, its configuration says {list(wanted[own])}"
-        for own, (theirs, shape) in ours.items()
-        if own in wanted and wanted[own] != shape
+        f"tensor '{theirs}' has shape {list(found.shapes[theirs])}, its configuration says "
+        f"{list(wanted[own])}"
+        for own, theirs in ours.items()
+        if own in wanted and wanted[own] != found.shapes[theirs]
     ]
     if differences:
         shown = differences[:20]
