@@ -54,7 +54,9 @@ class Size:
         future_steps: How many control steps ahead the imagined frames lie.
         code_width: Channels of the first layer of the autoencoder.
         horizon: Actions in a chunk.
-        execute: Actions executed before the next chunk.
+        execute: Fewest actions executed before the next chunk.
+        look_s: Seconds of actions executed before the next chunk, where the control rate makes
+            them more; a robot that is driven twice as often is not looked at twice as often.
         action_steps: Euler steps of the action that replace the recipe's at this size, or ``None``.
             After minutes of training one step, the mean chunk, acts better than a sampled one
             (docs/experiments/first_light.md); large models keep the published number.
@@ -86,6 +88,7 @@ class Size:
     code_width: int = 36
     horizon: int = 8
     execute: int = 2
+    look_s: float = 0.2
     action_steps: int | None = None
     draws: int = 4
     chunk: int = 4

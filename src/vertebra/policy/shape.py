@@ -116,7 +116,10 @@ class Shape:
     @property
     def execute(self) -> int:
         """Actions executed before the next chunk."""
-        return self.horizon if self.recipe.executes_all else self.size.execute
+        if self.recipe.executes_all:
+            return self.horizon
+        asked = max(self.size.execute, round(self.size.look_s * self.needs.rate_hz))
+        return min(self.horizon, asked)
 
     @property
     def future_steps(self) -> tuple[int, ...]:
