@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,6 +20,7 @@ from vertebra.policy.losses import losses
 from vertebra.policy.network import Network
 from vertebra.policy.recipe import Recipe
 from vertebra.policy.released import load_fast_wam
+from vertebra.policy.released_conventions import Robot
 from vertebra.policy.targets import Examples
 from vertebra.policy.wan_parts import patches
 from vertebra.recipes.dreamzero import DREAMZERO
@@ -32,6 +34,9 @@ NEAR = 2e-5
 VARIANTS = pytest.mark.parametrize(
     "recipe", [FAST_WAM, FAST_WAM_JOINT, FAST_WAM_IDM], ids=lambda recipe: recipe.name
 )
+
+
+ROBOT = Robot(needs=NEEDS, makes=MAKES, cameras={"front": ("image",), "wrist": ("wrist_image",)})
 
 
 def encode(pictures: Tensor) -> Tensor:
@@ -94,8 +99,13 @@ def test_a_saved_fast_wam_is_loaded_and_a_damaged_one_refused(
 ) -> None:
     path = tmp_path / "model.safetensors"
     save_file(weights(), path)
+    save_statistics(tmp_path)
     shape = replace(fast_wam.SHAPE, recipe=recipe)
-    parts: dict[str, Any] = {"encode": encode, "texts": lambda texts: fast_wam.states()}
+    parts: dict[str, Any] = {
+        "encode": encode,
+        "texts": lambda texts: fast_wam.states(),
+        "robot": ROBOT,
+    }
     network = load_fast_wam(shape, fast_wam.SIZES, tmp_path, **parts)
     known = weights()["mot.mixtures.video.patch_embedding.weight"]
     streams = [name for name in network.inputs if name != "action"]
@@ -108,6 +118,47 @@ def test_a_saved_fast_wam_is_loaded_and_a_damaged_one_refused(
     save_file(damaged, path)
     with pytest.raises(SpecMismatch, match=r"(?s)outputs.action.bias' is missing.*\[2, 2\]"):
         load_fast_wam(shape, fast_wam.SIZES, tmp_path, **parts)
+
+
+def save_statistics(directory: Path, kind: str = "default") -> None:
+    """Statistics of the robot as Fast-WAM writes them."""
+
+    def table(count: int) -> dict[str, list[float]]:
+        ends = {"global_min": [-1.0] * count, "global_max": [1.0] * count}
+        return {**ends, "stepwise_min": [-9.0] * count}
+
+    plain = {"state": {kind: table(len(NEEDS.state))}, "action": {kind: table(len(MAKES.dims))}}
+    (directory / "dataset_stats.json").write_text(json.dumps(plain))
+
+
+@pytest.mark.parametrize(
+    ("robot", "told"),
+    [
+        (
+            replace(ROBOT, cameras={"front": ("wrist_image",), "wrist": ("image",)}),
+            r"swapped: the policy takes \['image', 'wrist_image'\], .* \['wrist', 'front'\]",
+        ),
+        (replace(ROBOT, cameras={"front": ("image",)}), "'wrist_image' .* served by no camera"),
+        (
+            replace(ROBOT, states=np.full((4, len(NEEDS.state)), 300.0)),
+            "state 'tool_x' lies between -1 and 1 in the statistics, between 300 and 300 here",
+        ),
+    ],
+)
+def test_swapped_cameras_and_foreign_statistics_are_refused(
+    robot: Robot, told: str, tmp_path: Path
+) -> None:
+    save_file(weights(), tmp_path / "model.safetensors")
+    save_statistics(tmp_path)
+    with pytest.raises(SpecMismatch, match=told):
+        load_fast_wam(
+            fast_wam.SHAPE,
+            fast_wam.SIZES,
+            tmp_path,
+            robot=robot,
+            encode=encode,
+            texts=lambda texts: fast_wam.states(),
+        )
 
 
 def examples(count: int = 2) -> Examples:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from checks import pi0
 from checks.library import save_tokenizer
 from fakes.worlds import Plane
-from vertebra.reproduce.opened import open_pi0
+from vertebra.reproduce.open_pi import open_pi0
 from vertebra.reproduce.record import Reproduction
 from vertebra.reproduce.run import reproduce
 from vertebra.reproduce.targets import TARGETS, Part
@@ -24,6 +24,7 @@ TARGET = replace(
     benchmark="plane",
     execute=2,
     relative=0,
+    cameras={"top": ("base_0_rgb",)},
 )
 
 
@@ -32,8 +33,11 @@ def saved(directory: Path) -> Path:
     special = {"pad_token": "<pad>", "bos_token": "<bos>", "unk_token": "<unk>"}
     save_tokenizer(directory, special)
     pi0.library_model().save_pretrained(directory)
-    own = {"mean": [0.0, 0.0], "std": [1.0, 1.0]}
-    (directory / "norm_stats.json").write_text(json.dumps({"state": own, "actions": own}))
+    own = {
+        name: {"mean": [0.0, 0.0], "std": [std, std]}
+        for name, std in (("state", 1.0), ("actions", 0.05))
+    }
+    (directory / "norm_stats.json").write_text(json.dumps(own))
     return directory
 
 
@@ -42,7 +46,7 @@ def run(weights: Path, out: Path) -> Reproduction:
         TARGET,
         weights,
         out,
-        open_policy=lambda one: open_pi0(weights, one.offers, one.takes, TARGET),
+        open_policy=lambda robot: open_pi0(weights, robot, TARGET),
         make=lambda world: Plane(max_steps=6),
         lanes=2,
         software={},

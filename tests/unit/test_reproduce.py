@@ -1,6 +1,5 @@
 """Reproductions: whole protocols earn a status; partial ones and changed records earn nothing."""
 
-import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -14,7 +13,7 @@ from vertebra.pilot.worlds import settings_from_words
 from vertebra.policy.protocol import Act
 from vertebra.reproduce import opened, record
 from vertebra.reproduce.record import rung_of
-from vertebra.reproduce.run import protocol_plan, reproduce
+from vertebra.reproduce.run import protocol_plan, reproduce, robot_of
 from vertebra.reproduce.targets import TARGETS, Part, Target, target_by_name
 from vertebra.spec.errors import SpecMismatch
 from vertebra.spec.observation import Observation
@@ -30,6 +29,7 @@ WORKS = Target(
     split="official",
     execute=4,
     relative=0,
+    cameras={"top": ("base_0_rgb",)},
     source="nowhere",
 )
 FAILS = replace(WORKS, parts=(*WORKS.parts[:1], replace(WORKS.parts[1], rate=0.01)))
@@ -200,28 +200,11 @@ def test_actions_relative_to_the_state_are_added_to_it():
     assert chunk[0, 0] == 1.0
 
 
-def statistics(directory, **changes):
-    own = {"mean": [1.0, 2.0, 0.0], "std": [2.0, 4.0, 0.0]}
-    plain = {"norm_stats": {"state": own, "actions": own, **changes}}
-    (directory / "norm_stats.json").write_text(json.dumps(plain))
-
-
-def test_released_statistics_are_read_and_padding_is_left_alone(tmp_path):
-    statistics(tmp_path)
-    found = opened._statistics(tmp_path)
-    own = opened._scaling(found, "actions", ["x", "y"], ["unused"])
-    values = own.denormalise(np.ones((1, 3), np.float32))
-    assert values[0].tolist() == pytest.approx([3.0, 6.0, 1.0], abs=1e-4)
-
-
-def test_statistics_of_another_robot_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="found none"):
-        opened._statistics(tmp_path)
-    statistics(tmp_path, actions={"mean": [1.0], "std": [1.0]})
-    with pytest.raises(ValueError, match="of another data set"):
-        opened._scaling(opened._statistics(tmp_path), "actions", ["x", "y"])
-    with pytest.raises(ValueError, match="no 'speed'"):
-        opened._scaling(opened._statistics(tmp_path), "speed", ["x"])
+def test_the_robot_of_an_environment_is_seen_as_it_starts():
+    robot = robot_of(Plane(), WORKS)
+    assert robot.states is not None
+    np.testing.assert_allclose(robot.states, [[0.3, 0.3]])
+    assert (robot.needs, robot.makes, robot.cameras) == (OBSERVATION, ACTION, WORKS.cameras)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +230,9 @@ def test_the_command_tells_what_was_earned(target, code, weights, tmp_path, caps
     monkeypatch.setattr(name + "target_by_name", lambda recipe, benchmark: target)
     monkeypatch.setattr(name + "make_environment", lambda settings: Plane())
     monkeypatch.setattr(name + "settings_from_words", lambda words: settings_from_words("libero"))
-    monkeypatch.setattr("vertebra.reproduce.opened.reader_of", lambda recipe: lambda *how: Seeker())
+    monkeypatch.setattr(
+        "vertebra.reproduce.readers.reader_of", lambda recipe: lambda *how: Seeker()
+    )
     monkeypatch.setattr("vertebra.reproduce.opened.on_device", lambda policy, device: policy)
     out = str(tmp_path / "out")
     assert run(["reproduce", "pi0", "plane", "--weights", str(weights), "--out", out]) == code

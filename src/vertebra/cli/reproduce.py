@@ -20,7 +20,8 @@ def reproduce_command(command: ReproduceCommand) -> int:
     if not command.weights.is_dir():
         raise ValueError(f"{command.weights} is no directory of released weights.")
     try:
-        from vertebra.reproduce.opened import on_device, reader_of
+        from vertebra.reproduce.opened import on_device
+        from vertebra.reproduce.readers import reader_of
         from vertebra.reproduce.run import reproduce
     except ImportError as error:
         raise MissingExtra("Running policies", "train") from error
@@ -34,8 +35,8 @@ def reproduce_command(command: ReproduceCommand) -> int:
             target,
             command.weights,
             command.out,
-            open_policy=lambda one: on_device(
-                read(command.weights, one.offers, one.takes, target), command.device
+            open_policy=lambda robot: on_device(
+                read(command.weights, robot, target), command.device
             ),
             make=lambda world: make_environment(settings(world)),
             lanes=lanes_of(settings(target.parts[0].world)),

@@ -1,4 +1,4 @@
-"""Normalisation of vectors: mean and deviation, or the 1 % and 99 % quantiles to [-1, 1]."""
+"""Normalisation of vectors: mean and deviation, or quantiles or extremes to [-1, 1]."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ class Scaling(StrEnum):
     """(x - mean) / standard deviation."""
     QUANTILES = "quantiles"
     """The 1 % quantile to -1, the 99 % quantile to +1; values outside are not clipped."""
+    MIN_MAX = "min_max"
+    """The smallest value to -1, the largest to +1."""
 
 
 class Constant(StrEnum):
@@ -185,6 +187,9 @@ def _offset_and_scale(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], list[tuple[int, str]]]:
     if scaling is Scaling.MEAN_STD:
         return table.mean(axis=0), np.maximum(table.std(axis=0), smallest), []
+    if scaling is Scaling.MIN_MAX:
+        low, high = table.min(axis=0), table.max(axis=0)
+        return (low + high) / 2, np.maximum((high - low) / 2, smallest), []
     low, high = np.quantile(table, [0.01, 0.99], axis=0)
     rare = high - low <= smallest
     notes = [

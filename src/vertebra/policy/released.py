@@ -18,6 +18,8 @@ from vertebra.policy.adapt_fast_wam import FastWamSizes, fast_wam_body
 from vertebra.policy.adapt_pi0 import Prompts, pi0_body, pi0_sizes, renamed
 from vertebra.policy.checkpoint import tensor_differences
 from vertebra.policy.network import Network
+from vertebra.policy.released_conventions import Robot, require_conventions
+from vertebra.policy.released_statistics import fast_wam_stated
 from vertebra.policy.shape import Shape
 from vertebra.policy.wan_parts import Encode, Texts
 from vertebra.spec.errors import MissingExtra, SpecMismatch
@@ -126,21 +128,33 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
 
 
 def load_fast_wam(
-    shape: Shape, sizes: FastWamSizes, directory: Path, *, encode: Encode, texts: Texts
+    shape: Shape,
+    sizes: FastWamSizes,
+    directory: Path,
+    *,
+    robot: Robot,
+    encode: Encode,
+    texts: Texts,
 ) -> Network:
     """A Fast-WAM with released weights.
 
     Args:
         shape: Recipe, size (with latents) and robot.
         sizes: Widths; they are stated in no file beside the weights.
-        directory: A directory with the weights as safetensors, under Fast-WAM's own names.
+        directory: A directory with the weights as safetensors, under Fast-WAM's own names, and its
+            statistics.
+        robot: The robot of the shape, and which of its cameras is which.
         encode: The video autoencoder: pictures to latents.
         texts: The text encoder: words to states.
 
     Raises:
-        ValueError: When there are no weights, or the recipe cannot stand on them.
-        SpecMismatch: Naming every weight that is missing, left over or of another shape.
+        ValueError: When there are no weights or statistics, or the recipe cannot stand on them.
+        SpecMismatch: Naming every weight that is missing, left over or of another shape, or in what
+            cameras and statistics are those of another robot.
     """
+    if (robot.needs, robot.makes) != (shape.needs, shape.makes):
+        raise ValueError("The robot has another observation or action than the shape.")
+    require_conventions(fast_wam_stated(directory), robot)
     network = Network(shape, fast_wam_body(shape, sizes, encode, texts))
     teachers = shape.recipe.table.named(Role.TEACHER)
     weights = adapt_fast_wam.renamed(read_weights(directory), teachers)

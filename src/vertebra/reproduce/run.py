@@ -10,6 +10,7 @@ from vertebra.evaluate.actor import PolicyActor
 from vertebra.evaluate.plan import EpisodePlan
 from vertebra.evaluate.run import Identity, run_blocks
 from vertebra.policy.protocol import Policy
+from vertebra.policy.released_conventions import Robot
 from vertebra.recipes import by_name
 from vertebra.reproduce.record import Measured, Reproduction, measured
 from vertebra.reproduce.targets import Part, Target
@@ -44,7 +45,7 @@ def reproduce(
     weights: Path,
     out: Path,
     *,
-    open_policy: Callable[[Environment], Policy],
+    open_policy: Callable[[Robot], Policy],
     make: Callable[[str], Environment],
     lanes: int,
     episodes: int = 0,
@@ -58,7 +59,7 @@ def reproduce(
         target: What is to be reproduced.
         weights: Directory of the released weights.
         out: Gets the episode records and, last, ``reproduction.json``.
-        open_policy: From an environment to the policy with these weights.
+        open_policy: From the robot of the environment to the policy with these weights.
         make: From the words for a world to the environment.
         lanes: Environments that are stepped together.
         episodes: Episodes of each part; 0 for all of the protocol. Fewer earn nothing.
@@ -75,7 +76,7 @@ def reproduce(
     _require_same(out, identity)
     first = make(target.parts[0].world)
     try:
-        actor = PolicyActor(open_policy(first))
+        actor = PolicyActor(open_policy(robot_of(first, target)))
         actor.require_fit(first)
     finally:
         first.close()
@@ -96,6 +97,19 @@ def reproduce(
     )
     write_json(out / RESULT, done.to_plain())
     return done
+
+
+def robot_of(environment: Environment, target: Target) -> Robot:
+    """The robot of an environment as it starts, under the names that a release gives its parts."""
+    (one,) = protocol_plan(environment, target.split, 1)
+    seen = environment.begin(one.initial_state, one.task, one.scene_seed)
+    return Robot(
+        needs=environment.offers,
+        makes=environment.takes,
+        cameras=target.cameras,
+        relative=target.relative,
+        states=seen.state[None],
+    )
 
 
 def _part(

@@ -1,5 +1,6 @@
 """Published numbers as data: which recipe, on what, how it was run, and what came of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vertebra.spec.named import one_named
@@ -36,6 +37,7 @@ class Target:
         split: Initial states that the protocol uses.
         execute: Actions of a chunk that are executed.
         relative: How many numbers of an action are relative to those of the state, from the first.
+        cameras: Camera of the environment to the names under which the release knows that view.
         source: Where it is published, and by whom it was measured.
     """
 
@@ -45,6 +47,7 @@ class Target:
     split: str
     execute: int
     relative: int
+    cameras: Mapping[str, tuple[str, ...]]
     source: str
 
     @property
@@ -67,6 +70,12 @@ def libero(protocol: str, rates: tuple[float, float, float, float]) -> tuple[Par
     )
 
 
+PI_LIBERO = {
+    "image": ("base_0_rgb", "image"),
+    "wrist_image": ("left_wrist_0_rgb", "wrist_image", "image2"),
+}
+"""Views of LIBERO as openpi and its ports call them (openpi@15a9616
+src/openpi/policies/libero_policy.py; LeRobot's data sets)."""
 TARGETS: tuple[Target, ...] = (
     Target(
         recipe="pi0",
@@ -75,6 +84,7 @@ TARGETS: tuple[Target, ...] = (
         split="official",
         execute=5,
         relative=6,
+        cameras=PI_LIBERO,
         source="arXiv:2502.19645, table 1, measured by its authors; openpi@15a9616 "
         "examples/libero/main.py, src/openpi/training/config.py (pi0_libero)",
     ),
@@ -85,6 +95,7 @@ TARGETS: tuple[Target, ...] = (
         split="official",
         execute=5,
         relative=0,
+        cameras=PI_LIBERO,
         source="openpi@15a9616 examples/libero/README.md, measured by its authors",
     ),
     Target(
@@ -94,6 +105,7 @@ TARGETS: tuple[Target, ...] = (
         split="official",
         execute=16,
         relative=0,
+        cameras={"full_image": ("primary_image",), "wrist_image": ("wrist_image",)},
         source="arXiv:2601.16163, measured by its authors",
     ),
 )
