@@ -211,7 +211,7 @@ def test_the_robot_of_an_environment_is_seen_as_it_starts():
     ("words", "told"),
     [
         (["unipi", "libero"], "No published result"),
-        (["pi05", "libero"], "No reader"),
+        (["cosmos-policy", "libero"], "No reader"),
         (["pi0", "libero"], "config.json"),
         (["pi0", "libero", "--episodes", "-1"], "give 0 or more"),
     ],

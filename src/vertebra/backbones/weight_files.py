@@ -33,16 +33,16 @@ class WeightFiles:
         return sum(math.prod(shape) for shape in self.shapes.values())
 
 
-def weight_files(directory: Path) -> WeightFiles:
-    """The safetensors files of a directory; only their headers are read.
+def weight_files(directory: Path, pattern: str = "*.safetensors") -> WeightFiles:
+    """The safetensors files of a directory that fit a pattern; only their headers are read.
 
     Raises:
         ValueError: When there are none, when one is damaged, or when an index names a file that is
             not there.
     """
-    files = sorted(directory.glob("*.safetensors"))
+    files = sorted(directory.glob(pattern))
     if not files:
-        raise ValueError(f"{directory} holds no *.safetensors.")
+        raise ValueError(f"{directory} holds no {pattern}.")
     for index in directory.glob("*.safetensors.index.json"):
         named = set(json.loads(index.read_text())["weight_map"].values())
         missing = sorted(named - {path.name for path in files})

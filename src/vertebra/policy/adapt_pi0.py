@@ -22,7 +22,7 @@ from vertebra.backbones.published import GEMMA_2B, GEMMA_300M
 from vertebra.coupling.joint import JointAttention
 from vertebra.coupling.table import Embed
 from vertebra.nn.embeddings import NoisyTokens
-from vertebra.policy.body import Body, running_places
+from vertebra.policy.body import Body, Senses, running_places
 from vertebra.policy.checkpoint import rename_tensors
 from vertebra.policy.senses import Context, Given
 from vertebra.policy.shape import Shape
@@ -114,26 +114,34 @@ class FromDataToNoise(nn.Linear):
         return -super().forward(input)
 
 
-class Pi0Senses(nn.Module):
-    """Pictures through a picture encoder, words through a table, the state as one token.
+def even_rows(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Rows of token numbers as one table [B, L], and a mask that is True at real tokens."""
+    numbers = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    mask = torch.zeros(numbers.shape, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        numbers[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = True
+    return numbers, mask
+
+
+class PaliGemmaSenses(nn.Module):
+    """Pictures through a picture encoder, words through a table.
 
     Args:
         shape: Recipe and robot.
         sizes: Widths.
         tower: The picture encoder: normalised pictures [B, 3, px, px] in, something with a
             ``last_hidden_state`` [B, tokens, tower_width] out.
-        prompts: Splits instructions into tokens.
     """
 
-    def __init__(self, shape: Shape, sizes: Pi0Sizes, tower: nn.Module, prompts: Prompts) -> None:
+    def __init__(self, shape: Shape, sizes: Pi0Sizes, tower: nn.Module) -> None:
         super().__init__()
-        self.sizes, self.prompts = sizes, prompts
+        self.sizes = sizes
         self.cameras = tuple(camera.name for camera in shape.needs.cameras)
         self.has_state = "state" in shape.recipe.table.experts
         self.tower = tower
         self.projector = nn.Linear(sizes.tower_width, sizes.vlm.width)
         self.table = nn.Embedding(sizes.vocabulary, sizes.vlm.width)
-        self.state = nn.Linear(sizes.state, sizes.action.width)
 
     @property
     def device(self) -> torch.device:
@@ -151,6 +159,38 @@ class Pi0Senses(nn.Module):
         rows, columns = self.grid
         return len(self.cameras) * rows * columns
 
+    def contexts(self, given: Given, names: Sequence[str], silent: bool) -> Context | None:
+        """Nothing is read by cross-attention."""
+        return None
+
+    def worded(self, rows: Tensor) -> Tensor:
+        """Token numbers [B, L] as tokens [B, L, D]."""
+        words = self.table(rows.to(self.device))
+        return words * torch.tensor(self.sizes.vlm.width**0.5).to(words.dtype)
+
+    def seen(self, images: Mapping[str, Tensor]) -> Tensor:
+        """Pictures of all cameras as tokens [B, L, D]."""
+        px, dtype = self.sizes.px, self.projector.weight.dtype
+        views = torch.stack([framed(images[name], px, dtype) for name in self.cameras], dim=1)
+        found = self.projector(self.tower(views.flatten(0, 1)).last_hidden_state)
+        return found.unflatten(0, views.shape[:2]).flatten(1, 2)
+
+
+class Pi0Senses(PaliGemmaSenses):
+    """What pi0 is given: pictures, words, and the state as one token.
+
+    Args:
+        shape: Recipe and robot.
+        sizes: Widths.
+        tower: The picture encoder.
+        prompts: Splits instructions into tokens.
+    """
+
+    def __init__(self, shape: Shape, sizes: Pi0Sizes, tower: nn.Module, prompts: Prompts) -> None:
+        super().__init__(shape, sizes, tower)
+        self.prompts = prompts
+        self.state = nn.Linear(sizes.state, sizes.action.width)
+
     def streams(
         self, given: Given, names: Sequence[str], silent: bool
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -160,12 +200,11 @@ class Pi0Senses(nn.Module):
         for name in names:
             match name:
                 case "image":
-                    tokens[name] = self._seen(given.images)
+                    tokens[name] = self.seen(given.images)
                 case "text":
                     spoken = ("",) * len(given.instructions) if silent else given.instructions
                     rows, mask = self.prompts(spoken)
-                    words = self.table(rows.to(self.device))
-                    tokens[name] = words * torch.tensor(self.sizes.vlm.width**0.5).to(words.dtype)
+                    tokens[name] = self.worded(rows)
                     if not bool(mask.all()):
                         padding[name] = mask.to(self.device)
                 case "state":
@@ -174,16 +213,6 @@ class Pi0Senses(nn.Module):
                 case _:
                     raise ValueError(f"pi0 has no given stream '{name}': image, text, state.")
         return tokens, padding
-
-    def contexts(self, given: Given, names: Sequence[str], silent: bool) -> Context | None:
-        """Nothing is read by cross-attention."""
-        return None
-
-    def _seen(self, images: Mapping[str, Tensor]) -> Tensor:
-        px, dtype = self.sizes.px, self.projector.weight.dtype
-        views = torch.stack([framed(images[name], px, dtype) for name in self.cameras], dim=1)
-        seen = self.projector(self.tower(views.flatten(0, 1)).last_hidden_state)
-        return seen.unflatten(0, views.shape[:2]).flatten(1, 2)
 
 
 def framed(image_BHWC: Tensor, side: int, dtype: torch.dtype) -> Tensor:
@@ -206,27 +235,69 @@ def pi0_body(shape: Shape, sizes: Pi0Sizes, tower: nn.Module, prompts: Prompts) 
     Raises:
         ValueError: Naming everything in which recipe or robot is not what pi0 can stand under.
     """
+    wrong = unfit(shape, sizes, {})
+    if shape.state_dims > sizes.state:
+        wrong.append(f"the state has {shape.state_dims} numbers, pi0 takes {sizes.state}")
+    require_fit(shape, wrong, "pi0")
+    return pi_body(shape, sizes, Pi0Senses(shape, sizes, tower, prompts), LevelTokens)
+
+
+def unfit(shape: Shape, sizes: Pi0Sizes, embed: Mapping[str, Embed]) -> list[str]:
+    """Why a recipe cannot stand on a PaliGemma beside an action expert, in words.
+
+    Args:
+        shape: Recipe and robot.
+        sizes: Widths.
+        embed: How streams must be embedded; those left out as tokens.
+    """
     table = shape.recipe.table
     wrong = [
         f"stream '{name}' is served by '{expert}', expected one of vlm, action"
         for name, expert in table.experts.items()
         if expert not in ("vlm", "action")
     ]
-    wrong += [
-        f"stream '{n}' is embedded as {e}" for n, e in table.embed.items() if e != Embed.TOKENS
-    ]
+    for name in table.experts:
+        found, wanted = table.embed.get(name, Embed.TOKENS), embed.get(name, Embed.TOKENS)
+        if found != wanted:
+            wrong.append(f"stream '{name}' is embedded as {found}, expected {wanted}")
     wrong += [f"context '{name}' is read by cross-attention" for name in table.context]
-    if shape.state_dims > sizes.state:
-        wrong.append(f"the state has {shape.state_dims} numbers, pi0 takes {sizes.state}")
     if shape.action_dims != sizes.actions:
-        wrong.append(f"an action has {shape.action_dims} numbers, pi0 makes {sizes.actions}")
+        wrong.append(f"an action has {shape.action_dims} numbers, the weights make {sizes.actions}")
     if shape.recipe.rolling:
         wrong.append("the recipe remembers chunks")
+    return wrong
+
+
+def require_fit(shape: Shape, wrong: Sequence[str], name: str) -> None:
+    """Refuse a recipe for which there are reasons not to stand on a released policy.
+
+    Raises:
+        ValueError: Naming all of them.
+    """
     if wrong:
         raise ValueError(
-            f"Recipe '{shape.recipe.name}' cannot stand on pi0's PaliGemma:\n  - "
+            f"Recipe '{shape.recipe.name}' cannot stand on {name}'s PaliGemma:\n  - "
             + "\n  - ".join(wrong)
         )
+
+
+def pi_body(
+    shape: Shape,
+    sizes: Pi0Sizes,
+    senses: Senses,
+    noisy: Callable[[int, int], nn.Module],
+    conditions: nn.ModuleDict | None = None,
+) -> Body:
+    """A PaliGemma and an action expert that share their attention.
+
+    Args:
+        shape: Recipe and robot.
+        sizes: Widths.
+        senses: What embeds the given streams.
+        noisy: From numbers of a vector and token width to what makes tokens of noisy vectors.
+        conditions: What makes conditions of flow times, where the action expert is adaptive.
+    """
+    table = shape.recipe.table
     order = tuple(stream.name for stream in table.streams)
     denoised = table.named(Role.DENOISED)
     attention = JointAttention(
@@ -234,36 +305,42 @@ def pi0_body(shape: Shape, sizes: Pi0Sizes, tower: nn.Module, prompts: Prompts) 
         layers={"action": decoder_layers(sizes.action), "vlm": decoder_layers(sizes.vlm)},
         closings={"action": decoder_closing(sizes.action)},
         finishing=denoised,
+        adaptive=frozenset(conditions or {}),
     )
     width = sizes.action.width
     return Body(
         attention=attention,
-        senses=Pi0Senses(shape, sizes, tower, prompts),
-        inputs=nn.ModuleDict({name: LevelTokens(sizes.actions, width) for name in denoised}),
+        senses=senses,
+        inputs=nn.ModuleDict({name: noisy(sizes.actions, width) for name in denoised}),
         positions=nn.ParameterDict(),
         outputs=nn.ModuleDict({name: FromDataToNoise(width, sizes.actions) for name in denoised}),
         widths={"vlm": sizes.vlm.width, "action": width},
+        conditions=conditions,
         places=lambda laid, copies, cache: running_places(order, laid, copies, cache),
     )
 
 
 _VLM = r"^(?:model\.)?(?:vlm|paligemma_with_expert\.paligemma\.model)\."
 _EXPERT = r"^(?:model\.)?(?:dit|paligemma_with_expert\.gemma_expert\.model)\."
-_OWN = r"^(?:model\.)?(?:embed_action_time\.)?"
-NAMES: tuple[tuple[str, str], ...] = (
+OWN = r"^(?:model\.)?(?:embed_action_time\.)?"
+SHARED: tuple[tuple[str, str], ...] = (
     (_VLM + r"language_model\.(?:model\.)?layers\.", "attention.experts.vlm."),
     (_VLM + r"language_model\.(?:model\.)?embed_tokens\.", "senses.table."),
     (_VLM + r"vision_tower\.(?:vision_model\.)?", "senses.tower."),
     (_VLM + r"multi_modal_projector\.linear\.", "senses.projector."),
     (_EXPERT + r"layers\.", "attention.experts.action."),
     (_EXPERT + r"norm\.", "attention.norms.action."),
-    (_OWN + r"state_proj\.", "senses.state."),
-    (_OWN + r"action_in_proj\.", "inputs.action.value."),
-    (_OWN + r"action_time_mlp_in\.", "inputs.action.mix."),
-    (_OWN + r"action_time_mlp_out\.", "inputs.action.out."),
-    (_OWN + r"action_out_proj\.", "outputs.action."),
+    (OWN + r"action_in_proj\.", "inputs.action.value."),
+    (OWN + r"action_out_proj\.", "outputs.action."),
 )
 """Beginnings of the names of weights in transformers, openpi and LeRobot, and ours."""
+NAMES: tuple[tuple[str, str], ...] = (
+    *SHARED,
+    (OWN + r"state_proj\.", "senses.state."),
+    (OWN + r"action_time_mlp_in\.", "inputs.action.mix."),
+    (OWN + r"action_time_mlp_out\.", "inputs.action.out."),
+)
+"""The same for all of pi0."""
 UNUSED: Mapping[str, str] = {
     _VLM + r"language_model\.(?:model\.)?norm\.": "nobody reads the last output of the prefix",
     _EXPERT + r"embed_tokens\.": "the action expert reads no words",
@@ -280,13 +357,22 @@ def our_name(name: str) -> str | None:
     Raises:
         ValueError: For a name that pi0 does not have.
     """
-    for pattern, ours in NAMES:
+    return named(name, NAMES, "pi0")
+
+
+def named(name: str, names: Sequence[tuple[str, str]], whose: str) -> str | None:
+    """Our name of a weight, by beginnings of names; ``None`` for one that is not needed.
+
+    Raises:
+        ValueError: For any other name.
+    """
+    for pattern, ours in names:
         found = re.match(pattern, name)
         if found:
             return ours + name[found.end() :]
     if any(re.search(pattern, name) for pattern in UNUSED):
         return None
-    raise ValueError(f"'{name}' is no weight of pi0.")
+    raise ValueError(f"'{name}' is no weight of {whose}.")
 
 
 def renamed(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -295,7 +381,11 @@ def renamed(released: Mapping[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         SpecMismatch: Naming every tensor that pi0 does not have.
     """
-    found = rename_tensors(released, our_name, "pi0")
+    return with_table(rename_tensors(released, our_name, "pi0"), released)
+
+
+def with_table(found: dict[str, Tensor], released: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under our names with the table of words, also where only its tied twin was kept."""
     tied = next((value for name, value in released.items() if TIED.search(name)), None)
     if tied is not None:
         found.setdefault("senses.table.weight", tied)

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vertebra.backbones.weight_files import weight_files
-from vertebra.policy import adapt_fast_wam
+from vertebra.policy import adapt_fast_wam, adapt_pi05
 from vertebra.policy.adapt_fast_wam import FastWamSizes, fast_wam_body
-from vertebra.policy.adapt_pi0 import Prompts, pi0_body, pi0_sizes, renamed
+from vertebra.policy.adapt_pi0 import Prompts, even_rows, pi0_body, renamed
+from vertebra.policy.adapt_pi05 import StatePrompts, pi05_body
 from vertebra.policy.checkpoint import tensor_differences
 from vertebra.policy.network import Network
 from vertebra.policy.released_conventions import Robot, require_conventions
+from vertebra.policy.released_pi import PALIGEMMA, PaliGemma, pi_release
 from vertebra.policy.released_statistics import fast_wam_stated
 from vertebra.policy.shape import Shape
 from vertebra.policy.wan_parts import Encode, Texts
@@ -29,13 +30,16 @@ NEW = ("pointing.", "point.")
 """Parts that no released policy has; they start with new weights."""
 
 
-def load_pi0(shape: Shape, where: str | Path, *, download: bool = False) -> Network:
+def load_pi0(
+    shape: Shape, where: str | Path, *, base: PaliGemma = PALIGEMMA, download: bool = False
+) -> Network:
     """A pi0 with released weights.
 
     Args:
         shape: Recipe, size and robot.
-        where: A directory in the format of transformers (``config.json``, ``*.safetensors``, the
-            tokenizer), or the name of one on the hub.
+        where: A directory in the format of transformers, openpi or LeRobot (``config.json``,
+            ``*.safetensors``), with PaliGemma's tokenizer in it, or the name of one on the hub.
+        base: What openpi and LeRobot do not say of the PaliGemma.
         download: Whether to fetch what is not on this machine; else only its cache is looked at.
 
     Raises:
@@ -44,11 +48,47 @@ def load_pi0(shape: Shape, where: str | Path, *, download: bool = False) -> Netw
         SpecMismatch: Naming every weight that is missing, left over or of another shape.
     """
     directory = directory_of(where, download=download)
-    config = json.loads((directory / "config.json").read_text())
-    sizes = pi0_sizes(config)
-    tower = picture_tower(config["vlm_config"]["vision_config"])
-    network = Network(shape, pi0_body(shape, sizes, tower, library_prompts(directory)))
-    fill_with(network, renamed(read_weights(directory)), str(directory))
+    release = pi_release(json.loads((directory / "config.json").read_text()), "pi0", base)
+    tower, prompts = picture_tower(release.vision), library_prompts(directory)
+    network = Network(shape, pi0_body(shape, release.sizes, tower, prompts))
+    fill_with(network, renamed(read_weights(directory, release.files)), str(directory))
+    return network
+
+
+def load_pi05(
+    shape: Shape,
+    where: str | Path,
+    *,
+    says_state: bool,
+    base: PaliGemma = PALIGEMMA,
+    download: bool = False,
+) -> Network:
+    """A pi0.5 with released weights.
+
+    Args:
+        shape: Recipe, size and robot.
+        where: A directory in the format of openpi or LeRobot, as for ``load_pi0``.
+        says_state: Whether the prompt says the state.
+        base: What the format does not say of the PaliGemma.
+        download: Whether to fetch what is not on this machine; else only its cache is looked at.
+
+    Raises:
+        MissingExtra: Without transformers.
+        ValueError: When there is no such policy, or the recipe cannot stand on it.
+        SpecMismatch: Naming every weight that is missing, left over or of another shape.
+    """
+    directory = directory_of(where, download=download)
+    release = pi_release(json.loads((directory / "config.json").read_text()), "pi05", base)
+    tokenizer = tokenizer_of(directory)
+    prompts = StatePrompts(
+        split=lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
+        begin=tokenizer.bos_token_id,
+        says_state=says_state,
+    )
+    body = pi05_body(shape, release.sizes, picture_tower(release.vision), prompts)
+    network = Network(shape, body)
+    weights = adapt_pi05.renamed(read_weights(directory, release.files))
+    fill_with(network, weights, str(directory))
     return network
 
 
@@ -115,14 +155,14 @@ def offer_of(where: str) -> Offer | None:
     )
 
 
-def read_weights(directory: Path) -> dict[str, Tensor]:
-    """All tensors of all safetensors files of a directory.
+def read_weights(directory: Path, files: str = "*.safetensors") -> dict[str, Tensor]:
+    """All tensors of all safetensors files of a directory whose name fits a pattern.
 
     Raises:
         ValueError: When there are none, or an index names a file that is not there.
     """
     found: dict[str, Tensor] = {}
-    for path in weight_files(directory).files:
+    for path in weight_files(directory, files).files:
         found |= load_file(path)
     return found
 
@@ -184,28 +224,40 @@ def library_prompts(directory: Path) -> Prompts:
 
     Source: openpi @ 15a9616 src/openpi/models/tokenizer.py (PaligemmaTokenizer).
     """
-    library = library_of("transformers", "Reading instructions as a released model does")
-    tokenizer = library.AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    tokenizer = tokenizer_of(directory)
 
     def prompts(instructions: Sequence[str]) -> tuple[Tensor, Tensor]:
-        rows = [
+        return even_rows(
             [
-                tokenizer.bos_token_id,
-                *tokenizer(
-                    text.strip().replace("_", " ").replace("\n", " ") + "\n",
-                    add_special_tokens=False,
-                )["input_ids"],
+                [
+                    tokenizer.bos_token_id,
+                    *tokenizer(
+                        text.strip().replace("_", " ").replace("\n", " ") + "\n",
+                        add_special_tokens=False,
+                    )["input_ids"],
+                ]
+                for text in instructions
             ]
-            for text in instructions
-        ]
-        ids = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-        mask = torch.zeros(ids.shape, dtype=torch.bool)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = torch.tensor(row)
-            mask[i, : len(row)] = True
-        return ids, mask
+        )
 
     return prompts
+
+
+def tokenizer_of(directory: Path) -> Any:
+    """The tokenizer in a directory.
+
+    Raises:
+        MissingExtra: Without transformers.
+        ValueError: When there is none.
+    """
+    library = library_of("transformers", "Reading instructions as a released model does")
+    try:
+        return library.AutoTokenizer.from_pretrained(directory, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{directory} holds no tokenizer ({error}). Put that of its language model there "
+            "(tokenizer.json and tokenizer_config.json); openpi and LeRobot keep it elsewhere."
+        ) from error
 
 
 def picture_tower(config: Mapping[str, Any]) -> nn.Module:

@@ -138,6 +138,7 @@ class Stated:
         spare: Those among them that may be missing.
         state: Statistics of states; ``None`` where it takes none.
         action: Statistics of actions.
+        relative: Whether actions are relative to the state; ``None`` where no file says it.
     """
 
     source: str
@@ -145,6 +146,7 @@ class Stated:
     spare: frozenset[str] = frozenset()
     state: VectorStatistics | None
     action: VectorStatistics
+    relative: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -197,6 +199,12 @@ def convention_differences(stated: Stated, robot: Robot) -> list[str]:
     if stated.state is not None:
         found += _vector_differences(
             stated.state, "state", robot.needs.state, robot.state_names, robot.states, 0
+        )
+    if stated.relative is not None and stated.relative != bool(robot.relative):
+        words = {True: "relative to the state", False: "not relative to the state"}
+        found.append(
+            f"the policy's actions are {words[stated.relative]}, this robot's are run as "
+            f"{words[bool(robot.relative)]}"
         )
     actions, relative = robot.actions, robot.relative
     if actions is not None and relative:

@@ -78,6 +78,7 @@ def lerobot_stated(weights: Path, config: Mapping[str, Any]) -> Stated:
             part_of(tables, "action", weights / files[0]),
             config.get("action_feature_names") or (),
         ),
+        relative=config.get("use_relative_actions"),
     )
 
 

@@ -6,11 +6,12 @@ Source: arXiv:2504.16054; openpi src/openpi/models/{pi0.py,pi0_config.py,tokeniz
     (adaRMS, discrete_state_input).
 Reads: images, text and state words (which all see each other), and the action chunk itself.
 Schedule: prefix cached, ten Euler steps on the action.
-Deviations: Those of pi0. The state's words are rows of a table, not tokens of a language model.
-    Co-training on subtask text and FAST tokens is left out (openpi leaves it out too).
+Deviations: Those of pi0. The state's words are rows of a table; on the released PaliGemma
+    (`policy/adapt_pi05.py`) they are tokens of the prompt. Co-training on subtask text and FAST
+    tokens is left out (openpi leaves it out too).
 Expected: no published number is claimed at mini size.
 Cost: 1 prefix pass and 10 action passes a chunk.
-Status: sketch.
+Status: parity.
 """
 
 from vertebra.backbones.kinds import VLM
@@ -38,4 +39,5 @@ PI05 = Recipe(
     ),
     schedule=ActionOnly(steps=10),
     noise={"action": Process(times=BetaTimes(a=1.5, b=1.0, scale=0.999))},
+    status="parity",
 )

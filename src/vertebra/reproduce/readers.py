@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vertebra.policy.released_conventions import Robot
-from vertebra.reproduce.open_pi import open_pi0
+from vertebra.reproduce.open_pi import open_pi0, open_pi05
 from vertebra.reproduce.opened import Released
 from vertebra.reproduce.targets import Target
 
 Open = Callable[[Path, Robot, Target], Released]
 """From a directory of weights, the robot and the target to a policy."""
-READERS: Mapping[str, Open] = {"pi0": open_pi0}
+READERS: Mapping[str, Open] = {"pi0": open_pi0, "pi05": open_pi05}
 """Recipe to what opens its released weights."""
 
 

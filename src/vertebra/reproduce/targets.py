@@ -39,6 +39,7 @@ class Target:
         relative: How many numbers of an action are relative to those of the state, from the first.
         cameras: Camera of the environment to the names under which the release knows that view.
         source: Where it is published, and by whom it was measured.
+        stateless: Whether the policy is not told the state though its recipe has one.
     """
 
     recipe: str
@@ -49,6 +50,7 @@ class Target:
     relative: int
     cameras: Mapping[str, tuple[str, ...]]
     source: str
+    stateless: bool = False
 
     @property
     def name(self) -> str:
@@ -96,7 +98,9 @@ TARGETS: tuple[Target, ...] = (
         execute=5,
         relative=0,
         cameras=PI_LIBERO,
-        source="openpi@15a9616 examples/libero/README.md, measured by its authors",
+        source="openpi@15a9616 examples/libero/README.md, measured by its authors; "
+        "src/openpi/training/config.py (pi05_libero)",
+        stateless=True,
     ),
     Target(
         recipe="cosmos-policy",
