@@ -1,8 +1,10 @@
 """Every legal pair of a recipe and released models, on tiny models that the libraries saved."""
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 
 from checks.released import save_paligemma, save_smolvlm, save_wan
+from checks.released_video import save_cosmos, save_ltx
 from fakes.episodes import random_cache, training
 from fakes.networks import brief, observation
 from vertebra import recipes
@@ -34,18 +37,27 @@ pytestmark = [
         reason="needs transformers and diffusers: pip install 'vertebra[backbones]'",
     ),
 ]
-VIDEO = {"wan2.1": {}, "wan2.2": {"later": True}}
+VIDEO: dict[str, Callable[[Path], Path]] = {
+    "wan2.1": save_wan,
+    "wan2.2": partial(save_wan, later=True),
+    "cosmos2": save_cosmos,
+    "ltx": save_ltx,
+}
+LATER = {"cosmos2.5": partial(save_cosmos, later=True), "ltx0.9.1": partial(save_ltx, cleans=True)}
+"""Twins that differ from another in what is beside their layers."""
 VLM = {"paligemma": save_paligemma, "smolvlm2": save_smolvlm}
 LEGAL = [recipe for recipe in recipes.ALL if not pair_problems(recipe)]
 
 
 def pairs() -> Iterator[Any]:
-    """Each legal recipe on each twin of what it uses."""
+    """Each legal recipe on each twin of what it uses; of two kinds, each beside the first other."""
     for recipe in LEGAL:
         vlms = list(VLM) if families_for(recipe, "vlm") else [""]
         videos = list(VIDEO) if families_for(recipe, "video") else [""]
-        for vlm in vlms:
-            for video in videos:
+        if recipe.name in ("fast-wam", "dreamzero"):
+            videos += LATER
+        for vlm, video in product(vlms, videos):
+            if vlm == vlms[0] or video == videos[0]:
                 name = "-".join(part for part in (recipe.name, vlm, video) if part)
                 yield pytest.param(recipe, vlm, video, id=name)
 
@@ -53,8 +65,7 @@ def pairs() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("released")
-    found = {name: save_wan(root / name, **more) for name, more in VIDEO.items()}
-    return {**found, **{name: save(root / name) for name, save in VLM.items()}}
+    return {name: save(root / name) for name, save in {**VIDEO, **LATER, **VLM}.items()}
 
 
 @pytest.fixture(scope="module")
@@ -139,15 +150,16 @@ def test_released_weights_stand_where_they_belong(
     torch.testing.assert_close(both["outputs.future.proj_out.bias"], wan["proj_out.bias"])
 
 
+@pytest.mark.parametrize("video", ["wan2.1", "cosmos2", "ltx"])
 @pytest.mark.parametrize("tune", ["frozen", "lora"])
 def test_what_is_frozen_stays_and_what_is_new_learns(
-    tune: Any, twins: dict[str, Path], cache: FrameCache, tmp_path: Path
+    tune: Any, video: str, twins: dict[str, Path], cache: FrameCache, tmp_path: Path
 ) -> None:
     if tune == "lora":
         pytest.importorskip("peft")
     from vertebra.train.loop import train
 
-    standing = standing_on(twins, "", "wan2.1", tune=tune, rank=2)
+    standing = standing_on(twins, "", video, tune=tune, rank=2)
     recipe = recipes.by_name("fast-wam")
     named = replace(brief(recipe), backbone=standing.named(recipe.backbone))
     spec = training(named, cache, standing=standing, batch_size=4, samples=16, warmup=0)

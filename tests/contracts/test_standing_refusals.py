@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from checks.released import save_paligemma, save_wan
+from checks.released_video import save_cosmos, save_ltx
 from fakes.episodes import random_cache, training
 from vertebra.backbones.trunk import Standing
 from vertebra.policy.checkpoint import load_policy, save_policy
@@ -30,6 +32,7 @@ pytestmark = [
 SEEN = "model.safetensors"
 MADE = "transformer/diffusion_pytorch_model.safetensors"
 CODED = "vae/diffusion_pytorch_model.safetensors"
+HEARD = "text_encoder/model.safetensors"
 Change = Callable[[dict[str, torch.Tensor]], object]
 
 
@@ -97,6 +100,81 @@ def test_one_wrong_weight_is_named_before_anything_is_loaded(
     changed(models[what] / file, change)
     with pytest.raises(ValueError, match=message):
         find_trunk(str(models[what]), what)
+
+
+@pytest.mark.parametrize(
+    ("save", "file", "change", "message"),
+    [
+        (
+            save_cosmos,
+            MADE,
+            drop("transformer_blocks.0.norm2.linear_1.weight"),
+            r"no tensor for 'layers\.0\.norm2\.linear_1\.weight'",
+        ),
+        (
+            save_cosmos,
+            MADE,
+            put("patch_embed.proj.weight", 3, 3),
+            r"proj.weight' has shape \[3, 3\]",
+        ),
+        (
+            save_cosmos,
+            MADE,
+            put("learnable_pos_embed.pos_emb_t", 8, 36),
+            "'learnable_pos_embed.pos_emb_t' is no weight of a Cosmos",
+        ),
+        (save_cosmos, CODED, drop("encoder.conv_in.weight"), "encoder.conv_in.weight is missing"),
+        (
+            save_ltx,
+            MADE,
+            drop("transformer_blocks.1.ff.net.2.bias"),
+            r"no tensor for 'layers\.1\.ffn\.net\.2\.bias'",
+        ),
+        (save_ltx, MADE, put("scale_shift_table", 6, 32), r"table' has shape \[6, 32\]"),
+        (save_ltx, CODED, drop("latents_std"), "latents_std is missing"),
+        (save_ltx, HEARD, put("value_head.weight", 2), "value_head.weight is not part of its conf"),
+    ],
+)
+def test_one_wrong_weight_of_another_video_model_is_named(
+    save: Callable[[Path], Path], file: str, change: Change, message: str, tmp_path: Path
+) -> None:
+    directory = save(tmp_path / "model")
+    find_trunk(str(directory), "video")
+    changed(directory / file, change)
+    with pytest.raises(ValueError, match=message):
+        find_trunk(str(directory), "video")
+
+
+@pytest.mark.parametrize(
+    ("save", "changes", "message"),
+    [
+        (save_cosmos, {"text_embed_dim": 20}, "text_embed_dim is 20, the .* states are 12 wide"),
+        (
+            partial(save_cosmos, later=True),
+            {"crossattn_proj_in_channels": 48},
+            "crossattn_proj_in_channels is 48, the text encoder's states are 32 wide",
+        ),
+        (
+            save_cosmos,
+            {"in_channels": 7, "out_channels": 6},
+            "out_channels is 6, the autoencoder's latents have 4 channels",
+        ),
+        (save_ltx, {"in_channels": 9}, "in_channels is 9, the autoencoder's latents have 8"),
+        (save_ltx, {"caption_channels": 20}, "caption_channels is 20, the .* states are 12 wide"),
+    ],
+)
+def test_parts_of_another_video_model_that_do_not_fit_together_are_named(
+    save: Callable[..., Path], changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        find_trunk(str(save(tmp_path / "odd", **changes)), "video")
+
+
+def test_an_autoencoder_that_looks_ahead_is_refused(tmp_path: Path) -> None:
+    path = save_ltx(tmp_path / "ltx") / "vae" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "encoder_causal": False}))
+    with pytest.raises(ValueError, match="latents of the present picture would depend on later"):
+        find_trunk(str(tmp_path / "ltx"), "video")
 
 
 def test_other_directories_are_refused(models: dict[str, Path], tmp_path: Path) -> None:

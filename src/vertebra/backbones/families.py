@@ -42,23 +42,14 @@ FAMILIES: tuple[Family, ...] = (
         missing="its layers alternate between two windows, which joint attention here does not do",
     ),
     Family(name="wan", what="video", mark="WanTransformer3DModel"),
-    Family(
-        name="cosmos",
-        what="video",
-        mark="CosmosTransformer3DModel",
-        missing="no layers of it here yet",
-    ),
-    Family(
-        name="ltx-video",
-        what="video",
-        mark="LTXVideoTransformer3DModel",
-        missing="no layers of it here yet",
-    ),
+    Family(name="cosmos", what="video", mark="CosmosTransformer3DModel"),
+    Family(name="ltx-video", what="video", mark="LTXVideoTransformer3DModel"),
     Family(
         name="stable-video-diffusion",
         what="video",
         mark="UNetSpatioTemporalConditionModel",
-        missing="it is a U-Net, which has no joint attention",
+        missing="it is a U-Net: no joint attention, and its features are maps of several sizes, "
+        "not tokens of layers",
     ),
     Family(
         name="v-jepa-2",

@@ -16,7 +16,7 @@ class Known:
     Attributes:
         model: What it is called on the hub.
         family: Its family here.
-        width: Token width, by which a local copy is recognised.
+        width: Token width, by which a local copy is recognised; 0 where there is no one width.
         parameters: Of its trunk as published, in numbers.
         video: Video or pictures that it was trained on.
         robots: Robot data among them.
@@ -57,7 +57,8 @@ LEDGER: tuple[Known, ...] = (
         family="wan",
         width=5120,
         parameters=14_000_000_000,
-        source="arXiv:2503.20314",
+        video="billions of pictures and videos",
+        source="arXiv:2503.20314, abstract",
     ),
     Known(
         model="Wan-AI/Wan2.2-TI2V-5B-Diffusers",
@@ -74,6 +75,62 @@ LEDGER: tuple[Known, ...] = (
         robots="16,000 hours (AgiBot, RoboMind, InternData-A1, OXE subset, UMI, RoboCOIN, own)",
         training="1.4 trillion tokens",
         source="arXiv:2601.21998",
+    ),
+    Known(
+        model="nvidia/Cosmos-Predict2-2B-Video2World",
+        family="cosmos",
+        width=2048,
+        parameters=2_000_000_000,
+        source="model card of nvidia/Cosmos-Predict2-2B-Video2World",
+    ),
+    Known(
+        model="nvidia/Cosmos-Predict2-14B-Video2World",
+        family="cosmos",
+        width=5120,
+        parameters=14_000_000_000,
+        source="model card of nvidia/Cosmos-Predict2-14B-Video2World",
+    ),
+    Known(
+        model="nvidia/Cosmos-Predict2.5-2B",
+        family="cosmos",
+        width=2048,
+        parameters=2_000_000_000,
+        video="200 million curated clips",
+        robots="among the domains of its clips",
+        source="arXiv:2511.00062",
+    ),
+    Known(
+        model="nvidia/Cosmos-Predict2.5-14B",
+        family="cosmos",
+        width=5120,
+        parameters=14_000_000_000,
+        video="200 million curated clips",
+        robots="among the domains of its clips",
+        source="arXiv:2511.00062",
+    ),
+    Known(
+        model="Lightricks/LTX-Video",
+        family="ltx-video",
+        width=2048,
+        parameters=1_900_000_000,
+        source="arXiv:2501.00103",
+    ),
+    Known(
+        model="stabilityai/stable-video-diffusion-img2vid",
+        family="stable-video-diffusion",
+        width=0,
+        parameters=1_500_000_000,
+        source="arXiv:2412.14803 (parameters); arXiv:2311.15127",
+    ),
+    Known(
+        model="facebook/vjepa2-vitg-fpc64-256",
+        family="v-jepa-2",
+        width=1408,
+        parameters=1_000_000_000,
+        video="more than 1 million hours, and 1 million pictures",
+        robots="none; V-JEPA 2-AC then saw less than 62 hours of DROID",
+        training="252,000 steps",
+        source="arXiv:2506.09985",
     ),
 )
 

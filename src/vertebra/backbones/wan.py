@@ -10,7 +10,7 @@ Shape letters: B batch, L tokens, S context tokens, H heads, K head width, D wid
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -74,6 +74,10 @@ class WanSizes:
         side = 2 * (self.head_width // 6)
         return (self.head_width - 2 * side, side, side)
 
+    def beside(self, width: int) -> "WanSizes":
+        """Sizes of an expert beside this model, whose tokens lie on one axis."""
+        return replace(self, width=width, hidden=4 * width, axes=(self.head_width,))
+
 
 def wan_sizes(config: Mapping[str, Any]) -> WanSizes:
     """Sizes from the ``config.json`` of a ``WanTransformer3DModel``.
@@ -126,13 +130,16 @@ class FeedForward(nn.Module):
         hidden: Width between the two.
         out: Width of the output.
         approximate: The form of the GELU, as torch calls it.
+        bias: Whether the maps add something.
     """
 
-    def __init__(self, width: int, hidden: int, out: int, approximate: str = "tanh") -> None:
+    def __init__(
+        self, width: int, hidden: int, out: int, approximate: str = "tanh", *, bias: bool = True
+    ) -> None:
         super().__init__()
         self.approximate = approximate
-        first = nn.ModuleDict({"proj": nn.Linear(width, hidden)})
-        self.net = nn.ModuleList([first, nn.Identity(), nn.Linear(hidden, out)])
+        first = nn.ModuleDict({"proj": nn.Linear(width, hidden, bias=bias)})
+        self.net = nn.ModuleList([first, nn.Identity(), nn.Linear(hidden, out, bias=bias)])
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] to [..., out]."""

@@ -72,6 +72,14 @@ class PictureEmbedder(nn.Module):
         return self.norm2(self.ff(normed)).type_as(states)
 
 
+def step_waves(steps: Tensor, count: int) -> Tensor:
+    """Cosines, then sines of numbers [B, n], at wavelengths that grow: [B, n, count], float32."""
+    half = count // 2
+    rate = torch.exp(-math.log(THETA) * torch.arange(half, device=steps.device) / half)
+    angle = steps.float()[..., None] * rate
+    return torch.cat([angle.cos(), angle.sin()], dim=-1)
+
+
 class WanEmbedder(nn.Module):
     """Flow times as conditions; states of text and picture encoders as a context."""
 
@@ -87,10 +95,7 @@ class WanEmbedder(nn.Module):
 
     def conditions(self, steps: Tensor) -> Tensor:
         """What layers and end make of steps [B, n], from 1000 (noise) to 0 (data): [B, n, 7 D]."""
-        half = self.waves // 2
-        rate = torch.exp(-math.log(THETA) * torch.arange(half, device=steps.device) / half)
-        angle = steps.float()[..., None] * rate
-        waves = torch.cat([angle.cos(), angle.sin()], dim=-1).to(self.time_proj.weight.dtype)
+        waves = step_waves(steps, self.waves).to(self.time_proj.weight.dtype)
         own = self.time_embedder
         told = own.linear_2(F.silu(own.linear_1(waves)))
         return torch.cat([told, self.time_proj(F.silu(told))], dim=-1)

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from vertebra.backbones.decoder import decoder_closing, decoder_layers
 from vertebra.backbones.sizes import Size
 from vertebra.backbones.trunk import Standing
-from vertebra.backbones.wan import WanSizes, wan_layers
-from vertebra.backbones.wan_ends import WanClosing, wan_places
+from vertebra.backbones.video_sizes import VideoSizes
+from vertebra.backbones.wan_ends import wan_places
 from vertebra.coupling.cache import Cache
 from vertebra.coupling.joint import JointAttention
 from vertebra.coupling.kinds import FEATURES, Head
@@ -37,9 +37,7 @@ from vertebra.policy.stand_vlm import Reader, VlmParts
 from vertebra.policy.wan_parts import (
     ActionTokens,
     ActionVelocity,
-    PatchTokens,
     PatchVelocity,
-    Told,
 )
 from vertebra.spec.streams import Role
 
@@ -73,19 +71,19 @@ def standing_size(
 class SameTokens(nn.Module):
     """Vectors as tokens by the weights of another stream."""
 
-    def __init__(self, tokens: PatchTokens) -> None:
+    def __init__(self, tokens: nn.Module) -> None:
         super().__init__()
         self._tokens = (tokens,)
 
     def forward(self, vectors_BLC: Tensor, time_BL: Tensor | None = None) -> Tensor:
         """[B, L, C * patch] to tokens [B, L, D]."""
-        return self._tokens[0](vectors_BLC)
+        return self._tokens[0](vectors_BLC, time_BL)
 
 
 class SameVelocity(nn.Module):
     """Tokens as velocities by the weights of another stream."""
 
-    def __init__(self, velocity: PatchVelocity) -> None:
+    def __init__(self, velocity: nn.Module) -> None:
         super().__init__()
         self._velocity = (velocity,)
 
@@ -225,27 +223,24 @@ class _VideoBody:
     ) -> None:
         self.shape, self.standing, self.video, self.vlm = shape, standing, video, vlm
         self.sizes = video.sizes
-        self.tokens, self.velocity = PatchTokens(self.sizes), PatchVelocity(self.sizes)
-
-    def narrow(self, width: int) -> WanSizes:
-        """Sizes of an expert beside the video, whose tokens lie on one axis."""
-        return replace(self.sizes, width=width, hidden=4 * width, axes=(self.sizes.head_width,))
+        self.make = video.modules
+        self.tokens, self.velocity = self.make.tokens(self.sizes), self.make.velocity(self.sizes)
 
     def body(self) -> Body:
         shape, recipe, trunk = self.shape, self.shape.recipe, self.shape.recipe.trunk
         head = isinstance(recipe.coupling, Head)
         widths = {"video": self.sizes.width, "action": shape.size.action}
-        sizes: dict[str, WanSizes] = {"video": self.sizes}
+        sizes: dict[str, VideoSizes] = {"video": self.sizes}
         if "action" in trunk.experts.values():
-            sizes["action"] = self.narrow(widths["action"])
+            sizes["action"] = self.sizes.beside(widths["action"])
         if self.vlm is not None:
             widths["vlm"] = self.sizes.width if head else widths["action"]
-            sizes["vlm"] = self.narrow(widths["vlm"])
+            sizes["vlm"] = self.sizes.beside(widths["vlm"])
         reads = recipe.coupling.reads.of if isinstance(recipe.coupling, Head) else ()
         attention = JointAttention(
             trunk,
-            layers={name: wan_layers(own) for name, own in sorted(sizes.items())},
-            closings={name: WanClosing(own) for name, own in sorted(sizes.items())},
+            layers={name: self.make.layers(own) for name, own in sorted(sizes.items())},
+            closings={name: self.make.closing(own) for name, own in sorted(sizes.items())},
             finishing=tuple(dict.fromkeys((*trunk.named(Role.DENOISED), *reads))),
             adaptive=frozenset(sizes),
         )
@@ -271,7 +266,9 @@ class _VideoBody:
             positions=nn.ParameterDict(),
             outputs=nn.ModuleDict(outputs),
             widths=widths,
-            conditions=nn.ModuleDict({name: Told(own) for name, own in sorted(sizes.items())}),
+            conditions=nn.ModuleDict(
+                {name: self.make.told(own) for name, own in sorted(sizes.items())}
+            ),
             tells_each=True,
             sees=view.sees,
             paints=lambda now, vectors: view.paints(now, vectors, px),

@@ -19,7 +19,6 @@ from vertebra.policy.senses import Context, Given
 from vertebra.policy.shape import REGISTERS, Shape
 from vertebra.policy.stand_video import VideoParts, View
 from vertebra.policy.stand_vlm import Reader, VlmParts
-from vertebra.policy.wan_parts import PatchTokens
 from vertebra.spec.streams import ALL, given
 
 READ: tuple[str, ...] = ("image", "text")
@@ -49,7 +48,7 @@ class StandingSenses(nn.Module):
         view: View | None,
         understanding: "Understanding | None",
         video: VideoParts | None,
-        tokens: PatchTokens | None,
+        tokens: nn.Module | None,
     ) -> None:
         super().__init__()
         table = shape.recipe.table
@@ -153,7 +152,7 @@ class StandingSenses(nn.Module):
         if self.embed_state is Embed.LATENT_FRAME:
             shape = self.shape
             frame = tiled(state[:, None], shape.frame_tokens, shape.patch_numbers)
-            return cast("PatchTokens", self._tokens[0])(frame)
+            return cast("nn.Module", self._tokens[0])(frame)
         if self.embed_state is Embed.WORDS:
             return self.state(state)
         return self.state(state)[:, None]

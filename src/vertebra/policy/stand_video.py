@@ -1,33 +1,41 @@
 """A released video model as a trunk: latents of pictures and states of words in, velocities out."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vertebra.backbones.sizes import Latents
-from vertebra.backbones.wan import WanSizes, wan_sizes
-from vertebra.policy.encoders import Autoencoder, t5_states, wan_autoencoder
+from vertebra.backbones.video_sizes import VideoSizes
+from vertebra.policy.encoders import Autoencoder
 from vertebra.policy.frames import shrink
-from vertebra.policy.stand_vlm import renaming
-from vertebra.policy.wan_parts import PatchTokens, Texts, patches, unpatched
+from vertebra.policy.wan_parts import Texts, patches, unpatched
 from vertebra.spec.observation import Camera
 
-PARTS = ("transformer", "vae", "text_encoder", "tokenizer")
-"""Directories of a pipeline, as diffusers writes it."""
-WAN: tuple[tuple[str, str | None], ...] = (
-    (r"^blocks\.", "layers."),
-    (r"^scale_shift_table$", "closing.scale_shift_table"),
-    (r"^patch_embedding\.", "tokens.patch_embedding."),
-    (r"^condition_embedder\.", "told."),
-    (r"^proj_out\.", "velocity.proj_out."),
-)
-"""Beginnings of diffusers' names of weights, and ours."""
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VideoModules:
+    """What makes the modules of a family of video models, with new weights, from sizes.
+
+    Attributes:
+        layers: Its layers.
+        closing: What follows the last one.
+        tokens: From patch vectors [B, L, C] and flow times [B, L], none for what is known, to
+            tokens.
+        velocity: From tokens to the velocity of patch vectors, from noise to data.
+        told: From flow times [B, L] to conditions; its ``words`` makes a context of the text
+            encoder's states.
+    """
+
+    layers: Callable[[Any], nn.ModuleList]
+    closing: Callable[[Any], nn.Module]
+    tokens: Callable[[Any], nn.Module]
+    velocity: Callable[[Any], nn.Module]
+    told: Callable[[Any], nn.Module]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,13 +44,15 @@ class VideoParts:
 
     Attributes:
         sizes: Its layers.
+        modules: What they are made by.
         autoencoder: Pictures to latents and back.
         texts: Instructions to states of its text encoder.
         rename: From the library's names of weights to ``layers.``, ``closing.``, ``tokens.``,
             ``told.`` and ``velocity.``.
     """
 
-    sizes: WanSizes
+    sizes: VideoSizes
+    modules: VideoModules
     autoencoder: Autoencoder
     texts: Texts
     rename: Callable[[str], str | None]
@@ -50,7 +60,7 @@ class VideoParts:
     @property
     def numbers(self) -> int:
         """Numbers in a token of latents."""
-        return self.sizes.channels_in * math.prod(self.sizes.patch)
+        return self.sizes.channels_out * math.prod(self.sizes.patch)
 
     def grid(self, camera: Camera) -> tuple[int, int]:
         """Rows and columns of tokens of a camera, whose pictures are made to fit them."""
@@ -64,58 +74,21 @@ class VideoParts:
             camera: The camera.
             last: Control steps to the last of them.
             most: Most latent frames.
+
+        Raises:
+            ValueError: When not even one latent frame ends so soon.
         """
         rows, columns = self.grid(camera)
         each = self.autoencoder.pictures
+        if last < each:
+            raise ValueError(
+                f"The video model makes {each} pictures at a time, and the last imagined one lies "
+                f"{last} control steps ahead: use a size that looks further."
+            )
         frames = max(1, min(most, last // each))
         return Latents(
             frames=frames, rows=rows, columns=columns, numbers=self.numbers, pictures=each
         )
-
-
-def wan_parts(directory: Path, kept: Path | None = None) -> VideoParts:
-    """A Wan with its autoencoder and its text encoder, from a pipeline's directory.
-
-    Args:
-        directory: Of the pipeline.
-        kept: Where latents of pictures are kept.
-
-    Raises:
-        ValueError: When its parts do not fit together, or it wants conditions beside its latents.
-    """
-    config = json.loads((directory / "transformer" / "config.json").read_text())
-    sizes = wan_sizes(config)
-    autoencoder = wan_autoencoder(directory / "vae", kept)
-    wrong = [
-        f"{what} is {found}, the autoencoder's latents have {autoencoder.channels} channels"
-        for what, found in (
-            ("in_channels", sizes.channels_in),
-            ("out_channels", sizes.channels_out),
-        )
-        if found != autoencoder.channels
-    ]
-    if sizes.picture_width:
-        wrong.append("its layers also read states of a picture encoder (image_dim)")
-    if (directory / "transformer_2").is_dir():
-        wrong.append("it has a second transformer for the other noise levels (transformer_2)")
-    encoder = json.loads((directory / "text_encoder" / "config.json").read_text())
-    if encoder.get("d_model") != sizes.text_width:
-        wrong.append(
-            f"text_dim is {sizes.text_width}, the text encoder's states are "
-            f"{encoder.get('d_model')} wide"
-        )
-    if wrong:
-        raise ValueError(f"{directory} cannot be stood on:\n  - " + "\n  - ".join(wrong))
-    return VideoParts(
-        sizes=sizes,
-        autoencoder=autoencoder,
-        texts=t5_states(directory / "text_encoder", words=directory / "tokenizer"),
-        rename=renaming(WAN, "Wan"),
-    )
-
-
-OPEN: Mapping[str, Callable[..., VideoParts]] = {"wan": wan_parts}
-"""Name of a family to what takes a model of it apart."""
 
 
 class View(nn.Module):
@@ -133,7 +106,7 @@ class View(nn.Module):
         self,
         parts: VideoParts,
         cameras: Sequence[Camera],
-        tokens: PatchTokens,
+        tokens: nn.Module,
         *,
         still: bool = False,
     ) -> None:

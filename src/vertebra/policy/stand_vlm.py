@@ -134,7 +134,7 @@ def renaming(names: Sequence[tuple[str, str | None]], family: str) -> Callable[[
     def rename(name: str) -> str | None:
         for pattern, ours in names:
             if found := re.search(pattern, name):
-                return None if ours is None else ours + name[found.end() :]
+                return None if ours is None else found.expand(ours) + name[found.end() :]
         raise ValueError(f"'{name}' is no weight of a {family}.")
 
     return rename

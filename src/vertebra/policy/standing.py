@@ -11,10 +11,8 @@ from torch import Tensor, nn
 
 from vertebra.backbones.families import family_of
 from vertebra.backbones.trunk import WHAT, Standing, Trunk
-from vertebra.backbones.wan import wan_layers
-from vertebra.backbones.wan_ends import WanClosing
 from vertebra.backbones.weight_files import WeightFiles, hash_of, licence_of, weight_files
-from vertebra.policy import stand_video, stand_vlm
+from vertebra.policy import open_video, stand_vlm
 from vertebra.policy.checkpoint import our_names
 from vertebra.policy.network import Network
 from vertebra.policy.released import directory_of, library_of, read_weights
@@ -23,7 +21,6 @@ from vertebra.policy.shape import Shape
 from vertebra.policy.stand import standing_body, standing_size
 from vertebra.policy.stand_video import VideoParts
 from vertebra.policy.stand_vlm import Reader, VlmParts, own_layers
-from vertebra.policy.wan_parts import PatchTokens, PatchVelocity, Told
 from vertebra.spec.errors import SpecMismatch
 
 What = Literal["vlm", "video"]
@@ -99,19 +96,19 @@ def _all(directory: Path, what: str) -> list[Path]:
     """Directories of weights that decide what a policy does."""
     if what == "vlm":
         return [directory]
-    return [directory / part for part in stand_video.PARTS if part != "tokenizer"]
+    return [directory / part for part in open_video.PARTS if part != "tokenizer"]
 
 
 def _parts(directory: Path, what: str, family: str, kept: Path | None) -> Any:
     if what == "vlm":
         return stand_vlm.vlm_parts(directory, family)
-    missing = [part for part in stand_video.PARTS if not (directory / part).is_dir()]
+    missing = [part for part in open_video.PARTS if not (directory / part).is_dir()]
     if missing:
         raise ValueError(
             f"{directory} is no whole video model: {', '.join(missing)} missing. Give the "
             "directory of a pipeline, as diffusers saves it."
         )
-    return stand_video.OPEN[family](directory, kept)
+    return open_video.OPEN[family](directory, kept)
 
 
 def _shapes(parts: VlmParts | VideoParts) -> dict[str, tuple[int, ...]]:
@@ -122,14 +119,14 @@ def _shapes(parts: VlmParts | VideoParts) -> dict[str, tuple[int, ...]]:
                 layers, closing = own_layers(parts)
                 whole = nn.ModuleDict({"layers": layers, "closing": closing})
                 reader = {f"{n}": v for n, v in Reader(parts, ()).state_dict().items()}
-            case VideoParts(sizes=sizes):
+            case VideoParts(sizes=sizes, modules=make):
                 whole = nn.ModuleDict(
                     {
-                        "layers": wan_layers(sizes),
-                        "closing": WanClosing(sizes),
-                        "tokens": PatchTokens(sizes),
-                        "velocity": PatchVelocity(sizes),
-                        "told": Told(sizes),
+                        "layers": make.layers(sizes),
+                        "closing": make.closing(sizes),
+                        "tokens": make.tokens(sizes),
+                        "velocity": make.velocity(sizes),
+                        "told": make.told(sizes),
                     }
                 )
                 reader = {}

@@ -1,5 +1,7 @@
 """What stands between a Wan and our streams: patches, flow times, directions.
 
+What is written for any sizes serves other video models too.
+
 The noise level is one minus our flow time, and the velocity of released weights points from data to
 noise; both are turned round here, so that weights stay as they were released.
 """
@@ -10,6 +12,7 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vertebra.backbones.video_sizes import VideoSizes
 from vertebra.backbones.wan import WanSizes
 from vertebra.backbones.wan_ends import WanEmbedder
 
@@ -52,12 +55,17 @@ class PatchTokens(nn.Module):
 
 
 class PatchVelocity(nn.Module):
-    """Tokens as velocities of patch vectors, from noise to data."""
+    """Tokens as velocities of patch vectors, from noise to data.
 
-    def __init__(self, sizes: WanSizes) -> None:
+    Args:
+        sizes: Of the video model.
+        bias: Whether the map adds something.
+    """
+
+    def __init__(self, sizes: VideoSizes, *, bias: bool = True) -> None:
         super().__init__()
         self.order = (math.prod(sizes.patch), sizes.channels_out)
-        self.proj_out = nn.Linear(sizes.width, math.prod(self.order))
+        self.proj_out = nn.Linear(sizes.width, math.prod(self.order), bias=bias)
 
     def forward(self, closed: Tensor) -> Tensor:
         """[B, L, D] to [B, L, C * patch]."""
