@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
 from vertebra.backbones.sizes import TINY
@@ -24,6 +23,7 @@ from vertebra.doctor.synthetic import made_up_network
 from vertebra.doctor.whole import BATCH, gradients, step_loss
 from vertebra.policy.network import Network
 from vertebra.recipes import by_name
+from vertebra.train.shard import shard
 
 RECIPE = "fast-wam"
 WAIT_S = 240
@@ -118,11 +118,7 @@ def _figures(rank: int, world: int, device: torch.device, precision: str) -> dic
     plain.backward()
     wanted = gradients(alone)
     torch.optim.SGD(alone.parameters(), lr=RATE).step()
-    shared = _contiguous(Step(made_up_network(by_name(RECIPE), TINY).to(device), half=half))
-    policy = MixedPrecisionPolicy()
-    if half:
-        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-    fully_shard(shared, mp_policy=policy)
+    shared = shard(Step(made_up_network(by_name(RECIPE), TINY).to(device), half=half), half=half)
     loss = shared(rank)
     loss.backward()
     mean = loss.detach().float().clone()
@@ -138,13 +134,6 @@ def _figures(rank: int, world: int, device: torch.device, precision: str) -> dic
         "gradients": relative(found, wanted),
         "weights after a step": relative(moved, after),
     }
-
-
-def _contiguous(module: Step) -> Step:
-    """FSDP2 refuses weights in another memory layout, such as those of the pixel stems."""
-    for value in module.parameters():
-        value.data = value.data.contiguous()
-    return module
 
 
 def _whole(value: Tensor | None, parameter: Tensor) -> Tensor:
