@@ -117,9 +117,8 @@ def network(shape: Shape = SHAPE) -> Network:
     body = fast_wam_body(shape, SIZES, _encoded, _told)
     made = Network(shape, body)
     own = {name: tuple(value.shape) for name, value in made.state_dict().items()}
-    teachers = [n for n in shape.recipe.table.experts if n == "clean_future"]
     theirs = {name: own[our_name(name)] for name in original_names()}
-    made.load_state_dict(renamed(made_weights(theirs), teachers))
+    made.load_state_dict(renamed(made_weights(theirs), shape.recipe.table))
     return made.eval()
 
 

@@ -90,7 +90,7 @@ def test_names_of_released_weights_are_all_known() -> None:
     released = {our_name(name) for name in layout("policy_fastwam").tensors}
     assert first(released) == first(set(fast_wam.network().state_dict()))
     with pytest.raises(SpecMismatch, match=r"'mot.ear.weight' is no weight of Fast-WAM"):
-        renamed({"mot.ear.weight": torch.zeros(1)})
+        renamed({"mot.ear.weight": torch.zeros(1)}, FAST_WAM.table)
 
 
 @VARIANTS

@@ -207,8 +207,8 @@ class WanAttention(nn.Module):
 class WanLayer(nn.Module):
     """One layer: self-attention and MLP under the flow time, cross-attention to a context.
 
-    A condition [B, L or 1, 7 D] is what ``WanEmbedder.conditions`` gives. Places are whole numbers
-    [L, A] or [B, L, A], one for each axis.
+    A condition [B, L or 1, 7 D] is what ``WanEmbedder.conditions`` gives. Places are numbers
+    [L, A] or [B, L, A], one for each axis; a single one turns the whole head.
     """
 
     def __init__(self, sizes: WanSizes) -> None:
@@ -268,7 +268,8 @@ class WanLayer(nn.Module):
         if places is None:
             raise AssertionError("a layer of Wan needs the place of every token")
         angles: list[Tensor] = []
-        for axis, share in enumerate(self.sizes.shared_out):
+        single = places.shape[-1] == 1
+        for axis, share in enumerate((x_BHLK.shape[-1],) if single else self.sizes.shared_out):
             rate = THETA ** -(torch.arange(0, share, 2, device=x_BHLK.device) / share)
             angles.append(places[..., axis, None].to(rate) * rate)
         return rotated_pairs(x_BHLK, torch.cat(angles, dim=-1))

@@ -133,7 +133,7 @@ class JointAttention(nn.Module):
         joint: The table.
         layers: For each expert its layers (modules that are a ``Layer``), all of one depth.
         closings: For each expert whose output is needed what follows its last layer (a
-            ``Closing``).
+            ``Closing``), and for each stream after which something else does.
         finishing: Streams whose output after the last layer is needed; the others stop at the keys
             and values of the last layer.
         adaptive: Experts whose tokens need a condition.
@@ -273,7 +273,8 @@ class JointAttention(nn.Module):
         return cast("Layer", layers[layer])
 
     def _closed(self, name: str, tokens: Tensor, seen: Seen) -> Tensor:
-        closing = cast("Closing", self.norms[self.joint.experts[name]])
+        own = name if name in self.norms else self.joint.experts[name]
+        closing = cast("Closing", self.norms[own])
         return closing(tokens, seen.conditions.get(name))
 
     def _bias(

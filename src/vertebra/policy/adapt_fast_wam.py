@@ -20,8 +20,10 @@ from vertebra.backbones.wan import WanSizes, wan_layers
 from vertebra.backbones.wan_ends import WanClosing, wan_places
 from vertebra.coupling.cache import Cache
 from vertebra.coupling.joint import JointAttention
+from vertebra.coupling.table import Joint
 from vertebra.policy.body import Body, Laid
 from vertebra.policy.checkpoint import rename_tensors
+from vertebra.policy.latent_senses import LatentSenses
 from vertebra.policy.senses import Context, Given
 from vertebra.policy.shape import Shape
 from vertebra.policy.wan_parts import (
@@ -33,7 +35,10 @@ from vertebra.policy.wan_parts import (
     Texts,
     Told,
     Unclosed,
+    inside,
     patches,
+    shared_out,
+    wrong_experts,
 )
 from vertebra.spec.streams import Role
 
@@ -58,7 +63,7 @@ class FastWamSizes:
     state: int
 
 
-class FastWamSenses(nn.Module):
+class FastWamSenses(LatentSenses):
     """The first frame as latents, the words as states of an encoder, the robot's as one more.
 
     Args:
@@ -77,46 +82,25 @@ class FastWamSenses(nn.Module):
         encode: Encode,
         texts: Texts,
     ) -> None:
-        super().__init__()
-        self.sizes, self.encode, self.texts = sizes, encode, texts
-        self.cameras = tuple(camera.name for camera in shape.needs.cameras)
+        super().__init__(
+            shape,
+            sizes.video.patch,
+            tokens=tokens,
+            encode=encode,
+            texts=texts,
+            prompt=PROMPT.format,
+        )
         self.has_state = "state" in shape.recipe.table.context
         self.proprio = nn.Linear(sizes.state, sizes.video.text_width)
-        self._tokens = (tokens,)  # in a tuple: its weights are those of an input
-        latents = shape.size.latents
-        if latents is None:
-            raise ValueError(f"Size '{shape.size.name}' has no latents: say how large they are.")
-        self.grid = (latents.rows, latents.columns)
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.proprio.weight.device
-
-    @property
-    def camera_tokens(self) -> int:
-        """Tokens of the picture in which all cameras lie side by side."""
-        return math.prod(self.grid)
-
-    def streams(
-        self, given: Given, names: Sequence[str], silent: bool
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Tokens of the first frame, for which the cameras are put side by side."""
-        if list(names) not in ([], ["frame"]):
-            raise ValueError(f"Fast-WAM's only given stream is 'frame', found {list(names)}.")
-        beside = torch.cat([given.images[camera] for camera in self.cameras], dim=2)
-        seen = patches(self.encode(beside[:, None]), self.sizes.video.patch)
-        return {name: self._tokens[0](seen) for name in names}, {}
-
-    def contexts(self, given: Given, names: Sequence[str], silent: bool) -> Context | None:
+    def contexts(self, given: Given, names: Sequence[str], silent: bool) -> Context:
         """States of the words, then one for the robot's state."""
-        spoken = ("",) * len(given.instructions) if silent else given.instructions
-        states, mask = self.texts([PROMPT.format(text) for text in spoken])
-        told = Context(tokens=states.to(self.device), mask=mask.to(self.device))
+        told = super().contexts(given, names, silent)
         if "state" not in names:
             return told
         own = self.proprio(given.state)[:, None]
-        return told.and_then(Context(tokens=own, mask=mask.new_ones(len(own), 1).to(self.device)))
+        real = torch.ones(len(own), 1, dtype=torch.bool, device=self.device)
+        return told.and_then(Context(tokens=own, mask=real))
 
 
 def fast_wam_body(shape: Shape, sizes: FastWamSizes, encode: Encode, texts: Texts) -> Body:
@@ -127,12 +111,7 @@ def fast_wam_body(shape: Shape, sizes: FastWamSizes, encode: Encode, texts: Text
     """
     table, latents = shape.recipe.table, shape.size.latents
     experts = {"frame": "video", "future": "video", "clean_future": "video", "action": "action"}
-    wrong = [
-        f"stream '{name}' is served by '{expert}', expected {experts.get(name, 'no such stream')}"
-        for name, expert in table.experts.items()
-        if experts.get(name) != expert
-    ]
-    wrong += [f"stream '{name}' is embedded as {e}" for name, e in table.embed.items()]
+    wrong = wrong_experts(table, experts)
     if "text" not in table.context:
         wrong.append("nobody is told the words: context 'text' is missing")
     if shape.state_dims != sizes.state:
@@ -208,24 +187,6 @@ NAMES: tuple[tuple[str, str], ...] = (
     (r"^proprio_encoder\.", "senses.proprio."),
 )
 """Beginnings of Fast-WAM's names of weights, and ours; the first that fits counts."""
-INSIDE: tuple[tuple[str, str], ...] = (
-    ("self_attn.o.", "attn1.to_out.0."),
-    ("cross_attn.o.", "attn2.to_out.0."),
-    ("self_attn.norm_", "attn1.norm_"),
-    ("cross_attn.norm_", "attn2.norm_"),
-    ("self_attn.", "attn1.to_"),
-    ("cross_attn.", "attn2.to_"),
-    ("norm3.", "norm2."),
-    ("ffn.0.", "ffn.net.0.proj."),
-    ("ffn.2.", "ffn.net.2."),
-    ("modulation", "scale_shift_table"),
-    ("text_embedding.0.", "text_embedder.linear_1."),
-    ("text_embedding.2.", "text_embedder.linear_2."),
-    ("time_embedding.0.", "time_embedder.linear_1."),
-    ("time_embedding.2.", "time_embedder.linear_2."),
-    ("time_projection.1.", "time_proj."),
-)
-"""Wan's own names of parts, which Fast-WAM keeps, and those of diffusers."""
 
 
 def our_name(name: str) -> str:
@@ -237,28 +198,14 @@ def our_name(name: str) -> str:
     for pattern, ours in NAMES:
         found = re.match(pattern, name)
         if found:
-            rest = name[found.end() :]
-            for old, new in INSIDE:
-                before, part, after = rest.partition(old)
-                if part and (not before or before.rstrip(".").isdigit()):
-                    rest = before + new + after
-                    break
-            return ours + rest
+            return ours + inside(name[found.end() :])
     raise ValueError(f"'{name}' is no weight of Fast-WAM.")
 
 
-def renamed(released: Mapping[str, Tensor], teachers: Sequence[str] = ()) -> dict[str, Tensor]:
-    """Released weights under our names.
-
-    Args:
-        released: As Fast-WAM names them.
-        teachers: Clean copies of the future, which share its tokens.
+def renamed(released: Mapping[str, Tensor], table: Joint) -> dict[str, Tensor]:
+    """Released weights under our names, as often as a table has clean copies.
 
     Raises:
         SpecMismatch: Naming every tensor that Fast-WAM does not have.
     """
-    found = rename_tensors(released, our_name, "Fast-WAM")
-    shared = {n: v for n, v in found.items() if n.startswith("inputs.future.")}
-    for teacher in teachers:
-        found |= {n.replace("future", teacher, 1): value for n, value in shared.items()}
-    return found
+    return shared_out(rename_tensors(released, our_name, "Fast-WAM"), table)

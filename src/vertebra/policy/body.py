@@ -94,9 +94,12 @@ class Body:
             [B, L] to tokens.
         positions: Learned positions [L, D] of such streams, where there are any.
         outputs: For each denoised stream a module from tokens to what its process predicts.
-        conditions: For each expert under the flow time a module from times [B, L] to conditions;
-            ``None`` for new ones of the shipped kind.
+        conditions: For each expert under the flow time a module from times [B, L] to conditions,
+            and for each stream that is told its time in its own way; ``None`` for new ones of the
+            shipped kind.
         widths: Token width of each expert.
+        told_as: Given streams that are told the time of a noisy one; they are read again whenever
+            that one is.
         tells_each: Whether each expert reads the context through ``words`` of its own module in
             ``conditions``.
         sees: From pictures [B, F, H, W, 3], uint8, to clean vectors [B, L, C] of frames as latents;
@@ -121,6 +124,7 @@ class Body:
     outputs: nn.ModuleDict
     widths: Mapping[str, int]
     conditions: nn.ModuleDict | None = None
+    told_as: Mapping[str, str] = field(default_factory=dict[str, str])
     tells_each: bool = False
     sees: Callable[[Tensor], Tensor] | None = None
     paints: Callable[[Tensor, Tensor], Tensor] | None = None

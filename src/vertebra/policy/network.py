@@ -1,6 +1,6 @@
 """A recipe's tables turned into weights: embeddings around joint attention."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -66,6 +66,7 @@ class Network(nn.Module):
         body = shipped_body(shape) if body is None else body
         self.widths, self.placed, self.sees = body.widths, body.places, body.sees
         self.tells_each, self.paints, self.canvas = body.tells_each, body.paints, body.canvas
+        self.told_as = body.told_as
         self.speaks, self.loaded, self.standing = body.speaks, body.loaded, body.standing
         self.denoised = self.table.named(Role.DENOISED)
         self.attention, self.senses = body.attention, body.senses
@@ -162,7 +163,8 @@ class Network(nn.Module):
         """What all passes over an observation share."""
         recipe = self.shape.recipe
         silent = silent or recipe.blind
-        own = [n for n in self.trunk.named(Role.GIVEN) if n not in recipe.prefix and n != POINT]
+        given_streams = [n for n in self.trunk.named(Role.GIVEN) if n != POINT]
+        own = [n for n in given_streams if n not in recipe.prefix or n in self.told_as]
         again, padding = self.senses.streams(given, own, silent)
         context = self.senses.contexts(given, self.trunk.context, silent)
         return Scene(given=given, silent=silent, context=context, again=again, padding=padding)
@@ -186,6 +188,7 @@ class Network(nn.Module):
             real: Which chunks lie inside the episode [B, chunks]; all when left out.
         """
         laid = self._given(scenes, start, real).beside(self._noisy(noisy, start, real))
+        laid = laid.only(self._timely(laid.tokens, noisy))
         if POINT not in self.trunk.experts:
             return self._attend(laid, noisy, scenes[0], cache)
         # The pointing token is made of camera tokens, so those are read before it.
@@ -214,8 +217,14 @@ class Network(nn.Module):
 
     def again(self, scene: Scene, noisy: Noisy, cache: Cache, *, at: int = 0) -> Read:
         """One pass over noisy streams, or teachers, of one chunk; all else is in the cache."""
-        laid = Laid(tokens=scene.again, padding=scene.padding).beside(self._noisy(noisy, at, None))
-        return self._attend(laid, noisy, scene, cache)
+        given = Laid(tokens=scene.again, padding=scene.padding)
+        given = self._timed(given.only(self._timely(scene.again, noisy)), 1, at, None)
+        return self._attend(given.beside(self._noisy(noisy, at, None)), noisy, scene, cache)
+
+    def _timely(self, names: Iterable[str], noisy: Noisy) -> set[str]:
+        """Those streams whose flow time is known."""
+        told = self.told_as
+        return {name for name in names if name not in told or told[name] in noisy}
 
     @property
     def _leaps(self) -> bool:
@@ -297,17 +306,22 @@ class Network(nn.Module):
     def _conditions(
         self, attention: JointAttention, tokens: Mapping[str, Tensor], noisy: Noisy
     ) -> dict[str, Tensor]:
-        """Flow times as conditions for the tokens of adaptive experts; what is given is clean."""
+        """Flow times as conditions for the tokens of adaptive experts; what is given is clean.
+
+        A stream, or a clean copy of it, may have a module of its own in one expert.
+        """
         found: dict[str, Tensor] = {}
         for name, value in tokens.items():
             expert = attention.joint.experts[name]
             if expert not in attention.adaptive:
                 continue
+            known = (name, attention.joint.stream(name).of, expert)
+            own = next(one for one in known if one in self.conditions)
             time = torch.ones(value.shape[:2], device=value.device)
-            if name in noisy:
-                each = value.shape[1] // noisy[name][1].shape[1]
-                time = noisy[name][1].repeat_interleave(each, dim=1)
-            found[name] = self.conditions[expert](time)
+            if (told := self.told_as.get(name, name)) in noisy:
+                each = value.shape[1] // noisy[told][1].shape[1]
+                time = noisy[told][1].repeat_interleave(each, dim=1)
+            found[name] = self.conditions[own](time)
         return found
 
     def velocities(self, read: Read, noisy: Noisy) -> dict[str, Tensor]:

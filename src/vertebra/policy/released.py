@@ -24,7 +24,6 @@ from vertebra.policy.released_statistics import fast_wam_stated
 from vertebra.policy.shape import Shape
 from vertebra.policy.wan_parts import Encode, Texts
 from vertebra.spec.errors import MissingExtra, SpecMismatch
-from vertebra.spec.streams import Role
 
 NEW = ("pointing.", "point.")
 """Parts that no released policy has; they start with new weights."""
@@ -196,8 +195,7 @@ def load_fast_wam(
         raise ValueError("The robot has another observation or action than the shape.")
     require_conventions(fast_wam_stated(directory), robot)
     network = Network(shape, fast_wam_body(shape, sizes, encode, texts))
-    teachers = shape.recipe.table.named(Role.TEACHER)
-    weights = adapt_fast_wam.renamed(read_weights(directory), teachers)
+    weights = adapt_fast_wam.renamed(read_weights(directory), shape.recipe.table)
     fill_with(network, weights, str(directory))
     return network
 

@@ -25,7 +25,8 @@ class History:
         unheard: The same read without words, where guidance needs it.
         planned: Actions that are being executed, as they were read (``heard`` and ``unheard``);
             replaced by what was really executed.
-        view: First camera at ``now``, uint8 [B, H, W, 3].
+        view: What is imagined of, at ``now``: the first camera, or all of them side by side, uint8
+            [B, H, W, 3].
         pending: The chunk under way, normalised [B, horizon, A], while leapfrogging.
     """
 
@@ -121,13 +122,19 @@ class RollingPasses(Passes):
             heard=caches[0],
             unheard=caches[1] if self.guided else EMPTY,
             planned=(planned[0], planned[1] if self.guided else EMPTY),
-            view=next(iter(self.given.images.values())),
+            view=self._present,
         )
         kept = [
             Kept(scene=scene, cache=join_caches(cache, plan), hidden={})
             for scene, cache, plan in zip(scenes, caches, planned, strict=True)
         ]
         return replace(kept[0], silent=kept[1]) if self.guided else kept[0]
+
+    @property
+    def _present(self) -> Tensor:
+        """What is imagined of, as it is now."""
+        views = list(self.given.images.values())
+        return torch.cat(views, dim=2) if self.network.canvas else views[0]
 
     def _truth(self) -> dict[str, Tensor]:
         """What the chunk that has just ended was in truth, for those who look back at it."""
@@ -136,7 +143,7 @@ class RollingPasses(Passes):
             return {}
         shape, size = self.network.shape, self.network.shape.size
         table = self.network.trunk
-        present = next(iter(self.given.images.values()))
+        present = self._present
         seen = [view, present] if self.recipe.leapfrogs else [present]
         found: dict[str, Tensor] = {}
         for name in self.recipe.kept_teachers:
@@ -159,7 +166,8 @@ class RollingPasses(Passes):
         if not truth:
             return cache
         clean = {name: (value, self._time(value, 1.0)) for name, value in truth.items()}
-        return join_caches(cache, self.network.again(scene, clean, cache, at=at).cache)
+        read = self.network.again(scene, clean, cache, at=at)
+        return join_caches(cache, {name: read.cache[name] for name in clean})
 
     def _planned(self, scene: Scene, cache: Cache, before: History) -> Cache:
         """The chunk that is executed from now on, as if it had been executed already."""

@@ -7,7 +7,7 @@ noise; both are turned round here, so that weights stay as they were released.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -15,6 +15,8 @@ from torch.nn import functional as F
 from vertebra.backbones.video_sizes import VideoSizes
 from vertebra.backbones.wan import WanSizes
 from vertebra.backbones.wan_ends import WanEmbedder
+from vertebra.coupling.table import Joint
+from vertebra.spec.streams import Role
 
 STEPS = 1000.0
 """The number of the noisiest step."""
@@ -39,6 +41,66 @@ def unpatched(vectors: Tensor, grid: tuple[int, int, int], patch: tuple[int, int
     parts = vectors.unflatten(1, grid).unflatten(-1, (-1, *patch))
     ordered = parts.permute(0, 4, 1, 5, 2, 6, 3, 7)
     return ordered.flatten(6, 7).flatten(4, 5).flatten(2, 3)
+
+
+INSIDE: tuple[tuple[str, str], ...] = (
+    ("self_attn.o.", "attn1.to_out.0."),
+    ("cross_attn.o.", "attn2.to_out.0."),
+    ("self_attn.norm_", "attn1.norm_"),
+    ("self_attn.", "attn1.to_"),
+    ("cross_attn.norm_k_img.", "attn2.norm_added_k."),
+    ("cross_attn.k_img.", "attn2.add_k_proj."),
+    ("cross_attn.v_img.", "attn2.add_v_proj."),
+    ("cross_attn.norm_", "attn2.norm_"),
+    ("cross_attn.", "attn2.to_"),
+    ("norm3.", "norm2."),
+    ("ffn.0.", "ffn.net.0.proj."),
+    ("ffn.2.", "ffn.net.2."),
+    ("modulation", "scale_shift_table"),
+    ("text_embedding.0.", "text_embedder.linear_1."),
+    ("text_embedding.2.", "text_embedder.linear_2."),
+    ("time_embedding.0.", "time_embedder.linear_1."),
+    ("time_embedding.2.", "time_embedder.linear_2."),
+    ("time_projection.1.", "time_proj."),
+)
+"""Wan's own names of parts, which policies on it keep, and those of diffusers."""
+
+
+def inside(name: str) -> str:
+    """What diffusers calls a part of a layer, or of what tells times and words, of Wan."""
+    for old, new in INSIDE:
+        before, part, after = name.partition(old)
+        if part and (not before or before.rstrip(".").isdigit()):
+            return before + new + after
+    return name
+
+
+def wrong_experts(table: Joint, experts: Mapping[str, str]) -> list[str]:
+    """What a released model does not know in the streams of a table, in words.
+
+    Args:
+        table: The table.
+        experts: The weights that serve each stream that it knows.
+    """
+    wrong = [
+        f"stream '{name}' is served by '{expert}', expected {experts.get(name, 'no such stream')}"
+        for name, expert in table.experts.items()
+        if experts.get(name) != expert
+    ]
+    return wrong + [f"stream '{name}' is embedded as {e}" for name, e in table.embed.items()]
+
+
+def shared_out(weights: Mapping[str, Tensor], table: Joint) -> dict[str, Tensor]:
+    """Weights, with those of an input once more for every clean copy of its stream."""
+    found = dict(weights)
+    for teacher in table.named(Role.TEACHER):
+        of = f"inputs.{table.stream(teacher).of}."
+        found |= {
+            f"inputs.{teacher}.{name.removeprefix(of)}": value
+            for name, value in weights.items()
+            if name.startswith(of)
+        }
+    return found
 
 
 class PatchTokens(nn.Module):

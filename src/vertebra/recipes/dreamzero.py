@@ -12,7 +12,7 @@ Deviations: The state token looks at itself only, as in training in the code (wh
     trains without dropping words; here a share is dropped.
 Expected: no published number is claimed at mini size.
 Cost: 1 pass over new real frames, 4 joint passes (twice with guidance) a chunk.
-Status: sketch.
+Status: maps.
 """
 
 from dataclasses import replace
@@ -61,6 +61,7 @@ DREAMZERO = Recipe(
         ),
     },
     text_dropout=0.1,
+    status="maps",
 )
 
 DREAMZERO_FLASH = replace(

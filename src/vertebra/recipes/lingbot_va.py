@@ -7,9 +7,9 @@ Source: arXiv:2601.21998; Robbyant/lingbot-va wan_va/{train.py,wan_va_server.py,
     6f092cb.
 Reads: real frames up to now, past executed actions, this chunk's imagined frames, the chunk.
 Schedule: rolling; video first (paper: 3 steps, stopped at flow time 0.6), then ten action steps.
-    SHARED: one trunk for both, as released. ASYNC: a chunk is made while the one before it is
-    executed, from past frames and the executing actions; its first imagined frame is where those
-    actions lead (forward dynamics).
+    SHARED: one trunk for both, as released (the two experts were not). ASYNC: a chunk is made while
+    the one before it is executed, from past frames and the executing actions; its first imagined
+    frame is where those actions lead (forward dynamics).
 Deviations: Time 1 is data, as the paper's s. Steps of the paper; the code takes 20 to 25 and 50.
     One real frame a chunk and camera enters at full resolution, frames inside a chunk as coarse
     video tokens. The state is not shown (as in the original). ASYNC: the released code lacks it;
@@ -17,7 +17,7 @@ Deviations: Time 1 is data, as the paper's s. Steps of the paper; the code takes
 Expected: no published number is claimed at mini size.
 Cost: 1 pass over new real frames, 3 video passes (twice with guidance), 1 to read them, 10 action
     passes a chunk.
-Status: sketch.
+Status: sketch; LINGBOT_VA_SHARED: maps.
 """
 
 from dataclasses import replace
@@ -82,6 +82,7 @@ LINGBOT_VA_SHARED = replace(
     LINGBOT_VA,
     name="lingbot-va-shared",
     coupling=replace(LINGBOT_VA.coupling, experts=dict.fromkeys(LINGBOT_VA.trunk.sees, "video")),
+    status="maps",
 )
 
 LINGBOT_VA_ASYNC = replace(
