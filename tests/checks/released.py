@@ -1,7 +1,7 @@
 """Tiny released models, saved by the libraries themselves."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ SEEN: dict[str, Any] = {
     "image_size": 64,
     "patch_size": 16,
 }
+WITHOUT: dict[str, Any] = {"bos_token_id": None, "eos_token_id": None}
 VOCABULARY = (
     *("put", "push", "lift", "stack", "the", "a", "red", "green", "blue", "yellow", "purple"),
     *("cube", "box", "ball", "cylinder", "plate", "bowl", "on", "onto", "left", "right", "of"),
@@ -44,6 +45,14 @@ def save_words(directory: Path, special: Mapping[str, str]) -> None:
     library.PreTrainedTokenizerFast(tokenizer_object=split, **special).save_pretrained(directory)
 
 
+def save(model: Any, directory: Path) -> None:
+    """A model; noise is added, so that gains and biases do not stay at ones and zeros."""
+    with torch.no_grad():
+        for value in model.parameters():
+            value.add_(0.02 * torch.randn(value.shape))
+    model.save_pretrained(directory)
+
+
 def save_paligemma(directory: Path, **changes: Any) -> Path:
     """A PaliGemma."""
     library: Any = importlib.import_module("transformers")
@@ -54,7 +63,7 @@ def save_paligemma(directory: Path, **changes: Any) -> Path:
         projection_dim=TEXT["hidden_size"],
         image_token_id=399,
     )
-    library.PaliGemmaForConditionalGeneration(config).save_pretrained(directory)
+    save(library.PaliGemmaForConditionalGeneration(config), directory)
     save_words(directory, {"pad_token": "<pad>", "bos_token": "<bos>", "unk_token": "<unk>"})
     return directory
 
@@ -69,9 +78,93 @@ def save_smolvlm(directory: Path) -> Path:
         image_token_id=399,
         scale_factor=2,
     )
-    library.SmolVLMForConditionalGeneration(config).save_pretrained(directory)
+    save(library.SmolVLMForConditionalGeneration(config), directory)
     save_words(directory, {"pad_token": "<pad>", "bos_token": "<bos>", "unk_token": "<unk>"})
     return directory
+
+
+def save_qwen25(directory: Path) -> Path:
+    """A Qwen2.5-VL, whose tokenizer has no token for beginnings."""
+    library: Any = importlib.import_module("transformers")
+    torch.manual_seed(0)
+    text = {name: value for name, value in TEXT.items() if name not in ("model_type", "head_dim")}
+    places = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}
+    config = library.Qwen2_5_VLConfig(
+        text_config={**text, "rope_parameters": places, **WITHOUT},
+        vision_config={
+            "hidden_size": 24,
+            "intermediate_size": 48,
+            "depth": 2,
+            "num_heads": 2,
+            "patch_size": 4,
+            "window_size": 16,
+            "out_hidden_size": TEXT["hidden_size"],
+            "fullatt_block_indexes": [1],
+        },
+        image_token_id=399,
+    )
+    save(library.Qwen2_5_VLForConditionalGeneration(config), directory)
+    save_words(directory, {"pad_token": "<pad>", "unk_token": "<unk>"})
+    return directory
+
+
+def save_qwen3(directory: Path) -> Path:
+    """A Qwen3-VL."""
+    library: Any = importlib.import_module("transformers")
+    torch.manual_seed(0)
+    places = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2]}
+    config = library.Qwen3VLConfig(
+        text_config={**TEXT, "model_type": "qwen3_vl_text", "rope_parameters": places, **WITHOUT},
+        vision_config={
+            "hidden_size": 24,
+            "intermediate_size": 48,
+            "depth": 2,
+            "num_heads": 2,
+            "patch_size": 4,
+            "num_position_embeddings": 16,
+            "out_hidden_size": TEXT["hidden_size"],
+            "deepstack_visual_indexes": [0],
+        },
+        image_token_id=399,
+    )
+    save(library.Qwen3VLForConditionalGeneration(config), directory)
+    save_words(directory, {"pad_token": "<pad>", "unk_token": "<unk>"})
+    return directory
+
+
+def save_gemma3(directory: Path, *, window: int = 40) -> Path:
+    """A Gemma 3, with a layer of each kind."""
+    library: Any = importlib.import_module("transformers")
+    torch.manual_seed(0)
+    config = library.Gemma3Config(
+        text_config={
+            **TEXT,
+            "model_type": "gemma3_text",
+            "query_pre_attn_scalar": TEXT["head_dim"],
+            "sliding_window": window,
+            "layer_types": ["sliding_attention", "full_attention"],
+            "rope_parameters": {
+                "sliding_attention": {"rope_type": "default", "rope_theta": 1e3},
+                "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e4},
+            },
+        },
+        vision_config={**SEEN, "model_type": "siglip_vision_model", "vision_use_head": False},
+        mm_tokens_per_image=4,
+        image_token_index=399,
+    )
+    save(library.Gemma3ForConditionalGeneration(config), directory)
+    save_words(directory, {"pad_token": "<pad>", "bos_token": "<bos>", "unk_token": "<unk>"})
+    return directory
+
+
+SAVE_VLM: Mapping[str, Callable[[Path], Path]] = {
+    "gemma3": save_gemma3,
+    "paligemma": save_paligemma,
+    "qwen2.5-vl": save_qwen25,
+    "qwen3-vl": save_qwen3,
+    "smolvlm2": save_smolvlm,
+}
+"""A twin of every family of vision-language models that can be stood on."""
 
 
 def save_wan(directory: Path, *, later: bool = False, **changes: Any) -> Path:

@@ -12,11 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from checks.released import save_paligemma, save_wan
+from checks.released import SAVE_VLM, save_gemma3, save_paligemma, save_wan
 from checks.released_video import save_cosmos, save_ltx
 from fakes.episodes import random_cache, training
 from vertebra.backbones.trunk import Standing
 from vertebra.policy.checkpoint import load_policy, save_policy
+from vertebra.policy.losses import losses
 from vertebra.policy.standing import find_trunk
 from vertebra.recipes import by_name
 from vertebra.train.prepare import prepare
@@ -177,6 +178,26 @@ def test_an_autoencoder_that_looks_ahead_is_refused(tmp_path: Path) -> None:
         find_trunk(str(tmp_path / "ltx"), "video")
 
 
+@pytest.mark.parametrize("family", list(SAVE_VLM))
+def test_a_damaged_model_of_every_family_is_refused(family: str, tmp_path: Path) -> None:
+    directory = SAVE_VLM[family](tmp_path / "model")
+    assert find_trunk(str(directory), "vlm").family == family
+    weights = load_file(directory / SEEN)
+    own = [name for name in weights if "layers.1." in name or name.endswith("norm.weight")]
+    names = [own[0], own[-1], next(n for n in weights if "vision" in n or "visual" in n)]
+    for name in names:
+        without = {n: value for n, value in weights.items() if n != name}
+        save_file(without, directory / SEEN)
+        with pytest.raises(ValueError, match="no tensor for"):
+            find_trunk(str(directory), "vlm")
+        save_file({**without, name: torch.zeros(3, 5, 7)}, directory / SEEN)
+        with pytest.raises(ValueError, match=r"has shape \[3, 5, 7\], its configuration says"):
+            find_trunk(str(directory), "vlm")
+    save_file({**weights, "value_head.weight": torch.zeros(2)}, directory / SEEN)
+    with pytest.raises(ValueError, match=r"'value_head\.weight' is no weight of a"):
+        find_trunk(str(directory), "vlm")
+
+
 def test_other_directories_are_refused(models: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"holds no transformer/config\.json"):
         find_trunk(str(models["vlm"]), "video")
@@ -214,6 +235,19 @@ def test_a_later_paligemma_is_refused(models: dict[str, Path]) -> None:
     path.write_text(json.dumps(config))
     with pytest.raises(ValueError, match="model_type is 'gemma2', expected 'gemma'"):
         find_trunk(str(models["vlm"]), "vlm")
+
+
+@pytest.mark.parametrize(
+    ("window", "told"), [(7, "with 0 words are 8:"), (9, r"with [2-9] words are")]
+)
+def test_prefixes_longer_than_the_window_are_refused(
+    window: int, told: str, tmp_path: Path
+) -> None:
+    trunk = find_trunk(str(save_gemma3(tmp_path / "model", window=window)), "vlm")
+    cache = random_cache(tmp_path / "data" / "frames" / "cache")
+    with pytest.raises(ValueError, match=rf"look back over {window} tokens.*{told}"):
+        made = prepare(training(by_name("pi0"), cache, standing=Standing(vlm=trunk)))
+        losses(made.policy.network, made.examples(made.batch(0)), made.noise(0))
 
 
 def test_a_model_that_was_changed_since_is_refused_when_a_policy_is_read(

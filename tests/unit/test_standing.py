@@ -27,6 +27,7 @@ from vertebra.coupling.joint import JointAttention, Seen
 from vertebra.coupling.table import Joint
 from vertebra.pilot.plan import PilotPlan, differences, jobs_of, plan_from_plain
 from vertebra.policy import released
+from vertebra.policy.body import Laid, running_places
 from vertebra.policy.kept import Kept
 from vertebra.policy.pairs import families_for, pair_problems
 from vertebra.policy.released import offer_of
@@ -82,7 +83,11 @@ def test_what_is_stood_on_is_the_same_from_json_and_wherever_it_lies() -> None:
     [
         ({"model_type": "bert"}, "vlm", "holds a 'bert', which is no vision-language model"),
         ({"_class_name": "WanTransformer3DModel"}, "vlm", "give it with --video"),
-        ({"model_type": "qwen3_vl"}, "vlm", r"qwen3-vl, which is not supported yet \(its picture"),
+        (
+            {"model_type": "vjepa2"},
+            "video",
+            r"v-jepa-2, which is not supported yet \(it makes no frames",
+        ),
         ({}, "video", "holds a 'None'"),
     ],
 )
@@ -229,7 +234,9 @@ def test_the_page_of_pairs_is_current_and_says_why_not() -> None:
         assert bool(legal) != bool(pair_problems(recipe))
 
 
-def lone(sizes: DecoderSizes, *, causal: bool) -> tuple[JointAttention, dict[str, Tensor]]:
+def lone(
+    sizes: DecoderSizes, *, causal: bool, **more: Any
+) -> tuple[JointAttention, dict[str, Tensor]]:
     both: dict[str, Reach] = {"image": EVERYTHING, "text": EVERYTHING}
     table = Joint(
         streams=(given("image"), given("text")),
@@ -242,6 +249,7 @@ def lone(sizes: DecoderSizes, *, causal: bool) -> tuple[JointAttention, dict[str
         closings={"vlm": decoder_closing(sizes)},
         finishing=("image", "text"),
         causal=frozenset({"vlm"} if causal else ()),
+        **more,
     )
     weights = {name: tuple(value.shape) for name, value in attention.state_dict().items()}
     attention.load_state_dict(made_weights(weights))
@@ -265,6 +273,52 @@ def test_a_causal_trunk_does_not_look_ahead_across_streams(causal: bool) -> None
         moved = (read(attention, changed) - before).abs().amax(-1)[0] > 0
         wanted = torch.arange(7) >= place if causal else torch.ones(7, dtype=torch.bool)
         assert torch.equal(moved, wanted), place
+
+
+def test_tokens_of_pictures_that_look_ahead_are_seen_by_those_before_them() -> None:
+    attention, tokens = lone(SIZES, causal=True, ahead=frozenset({"image"}))
+    before = read(attention, tokens)
+    for name, moves in (("image", range(7)), ("text", (6,))):
+        changed = {n: value.clone() for n, value in tokens.items()}
+        changed[name][0, -1] += 1.0
+        moved = (read(attention, changed) - before).abs().amax(-1)[0] > 0
+        assert moved.nonzero().flatten().tolist() == list(moves)
+
+
+def test_tokens_carry_what_is_added_to_them_after_the_first_layers() -> None:
+    plain, tokens = lone(SIZES, causal=True)
+    deep, _ = lone(SIZES, causal=True, layered={"image": 1})
+    more = numbers("more", (1, 3, 12))
+    wide = {**tokens, "image": torch.cat([tokens["image"], more], dim=-1)}
+    seen = Seen(places={"image": torch.arange(3), "text": torch.arange(3, 7)})
+    before, after = plain(tokens, seen=seen).hidden, deep(wide, seen=seen).hidden
+    torch.testing.assert_close(after["image"][0], before["image"][0])
+    torch.testing.assert_close(after["image"][1], before["image"][1] + more)
+    torch.testing.assert_close(after["text"][1], before["text"][1])
+    assert relative_error(after["text"][2].detach(), before["text"][2].detach()) > 0.01
+
+
+def test_places_with_axes_begin_behind_the_largest_before_them() -> None:
+    picture = torch.tensor([[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1]])
+    laid = Laid(
+        tokens={"image": torch.zeros(2, 4, 1), "text": torch.zeros(2, 3, 1)},
+        padding={"text": torch.tensor([[True, True, True], [True, False, False]])},
+    )
+    own = {"image": picture}
+    found = running_places(("image", "text"), laid, {"text": 1}, {}, own)
+    assert torch.equal(found["image"], picture.expand(2, -1, -1))
+    assert found["text"][..., 0].tolist() == [[2, 3, 4], [2, 2, 2]]
+    assert torch.equal(found["text"], found["text"][..., :1].expand(-1, -1, 3))
+    flat = running_places(("image", "text"), laid, {}, {})
+    assert flat["text"].tolist() == [[4, 5, 6], [4, 4, 4]]
+    axes = replace(SIZES, axes=(0, 2))
+    ((plain, _), (turned, _)) = (decoder_layers(sizes) for sizes in (SIZES, axes))
+    turned.load_state_dict(plain.state_dict())
+    tokens, place = numbers("tokens", (1, 5, 12)), torch.arange(5)
+    torch.testing.assert_close(
+        turned.queries(tokens, place[:, None].expand(-1, 3)),  # type: ignore[operator]
+        plain.queries(tokens, place),  # type: ignore[operator]
+    )
 
 
 def test_recomputed_layers_give_the_same_gradients() -> None:

@@ -1,10 +1,10 @@
 """Layers of language models, for joint attention, under the names that transformers gives them.
 
-One layer serves Gemma, Llama and Qwen: they differ in how gains are stored, in biases, in the gate
-and in the axes of places, and all of that is data.
+One layer serves Gemma, Llama and Qwen: they differ in how gains are stored, in biases, in the gate,
+in the axes of places and in what is normalised, and all of that is data.
 
-Source: huggingface/transformers @ v5.23.0 src/transformers/models/{gemma,llama,qwen2_5_vl,gemma3}/
-    modeling_*.py; Gemma Team, arXiv:2403.08295. Equality is tested against that library.
+Source: huggingface/transformers @ v5.23.0 src/transformers/models/{gemma,gemma3,llama,qwen2_5_vl,
+    qwen3_vl}/modeling_*.py; Gemma Team, arXiv:2403.08295. Equality is tested against that library.
 
 Shape letters: B batch, L tokens, H heads, K head width, D width, A axes of places.
 """
@@ -31,11 +31,16 @@ class DecoderSizes:
         hidden: Hidden width of the MLP.
         eps: Added to the mean square before its root.
         theta: Base of the rotary wavelengths.
+        stretch: What places are divided by.
+        local: Layers whose places are not stretched and turn with ``local_theta`` as base.
+        local_theta: Base of the rotary wavelengths in those layers.
         gate: ``gelu`` (its tanh form) or ``silu``.
         gain: What is added to the stored gain of a normalisation: 1 in Gemma, 0 elsewhere.
         biased: Whether queries, keys and values have a bias.
-        axes: How many of the rotary wavelengths each axis of a place turns; empty where a place is
-            one number.
+        axes: Which axis of a place each rotary wavelength turns by; empty where a place is one
+            number.
+        normed_heads: Whether each head of queries and keys is normalised.
+        normed_results: Whether results of attention and MLP are normalised before they are added.
         adaptive: Whether a condition of the tokens scales, shifts and gates the layer (pi0.5).
     """
 
@@ -47,10 +52,15 @@ class DecoderSizes:
     hidden: int
     eps: float = 1e-6
     theta: float = 10000.0
+    stretch: float = 1.0
+    local: tuple[int, ...] = ()
+    local_theta: float = 10000.0
     gate: str = "gelu"
     gain: float = 1.0
     biased: bool = False
     axes: tuple[int, ...] = ()
+    normed_heads: bool = False
+    normed_results: bool = False
     adaptive: bool = False
 
 
@@ -59,12 +69,13 @@ class RootNorm(nn.Module):
 
     Args:
         sizes: Of the model that it stands in.
+        width: Of what is normalised; that of the tokens when left out.
     """
 
-    def __init__(self, sizes: DecoderSizes) -> None:
+    def __init__(self, sizes: DecoderSizes, width: int | None = None) -> None:
         super().__init__()
         self.eps, self.gain = sizes.eps, sizes.gain
-        self.weight = nn.Parameter(torch.full((sizes.width,), 1.0 - sizes.gain))
+        self.weight = nn.Parameter(torch.full((width or sizes.width,), 1.0 - sizes.gain))
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Normalise the last axis in float32; a condition changes nothing here."""
@@ -109,10 +120,17 @@ class DecoderLayer(nn.Module):
     """One layer: grouped-query attention and a gated MLP, each after a normalisation.
 
     Places are positions in the text, [L] or [B, L]; where a place has axes [L, A] or [B, L, A].
+
+    Args:
+        sizes: Of the model that it stands in.
+        number: Of the layer, from 0.
     """
 
-    def __init__(self, sizes: DecoderSizes) -> None:
+    def __init__(self, sizes: DecoderSizes, number: int = 0) -> None:
         super().__init__()
+        local = number in sizes.local
+        self.theta = sizes.local_theta if local else sizes.theta
+        self.stretch = 1.0 if local else sizes.stretch
         width, own = sizes.width, sizes.head_width
         self.sizes = sizes
         self.head_shape = HeadShape(queries=sizes.heads, keys=sizes.kv_heads, width=own)
@@ -126,6 +144,8 @@ class DecoderLayer(nn.Module):
                 "o_proj": nn.Linear(sizes.heads * own, width, bias=False),
             }
         )
+        if sizes.normed_heads:
+            self.self_attn.update({name: RootNorm(sizes, own) for name in ("q_norm", "k_norm")})
         self.post_attention_layernorm = norm(sizes)
         self.mlp = nn.ModuleDict(
             {
@@ -134,6 +154,8 @@ class DecoderLayer(nn.Module):
                 "down_proj": nn.Linear(sizes.hidden, width, bias=False),
             }
         )
+        result = RootNorm if sizes.normed_results else _as_it_is
+        self.after_attention, self.after_mlp = result(sizes), result(sizes)
 
     def modulation(self, condition: Tensor | None) -> tuple[Tensor, ...]:
         """Scale, shift and gate of the attention, then of the MLP; empty where not adaptive."""
@@ -150,15 +172,13 @@ class DecoderLayer(nn.Module):
 
     def keys_values(self, normed: Tensor, places: Tensor | None) -> tuple[Tensor, Tensor]:
         """Keys and values [B, H of keys, L, K]."""
-        key = split_heads(self.self_attn["k_proj"](normed), self.head_shape.keys)
+        key = self._split("k", normed, self.head_shape.keys)
         value = split_heads(self.self_attn["v_proj"](normed), self.head_shape.keys)
         return self._placed(key, places), value
 
     def queries(self, normed: Tensor, places: Tensor | None) -> Tensor:
         """Queries [B, H, L, K]."""
-        return self._placed(
-            split_heads(self.self_attn["q_proj"](normed), self.head_shape.queries), places
-        )
+        return self._placed(self._split("q", normed, self.head_shape.queries), places)
 
     def absorb(
         self,
@@ -170,21 +190,30 @@ class DecoderLayer(nn.Module):
     ) -> Tensor:
         """Add the attention result, then the MLP; there is no cross-attention."""
         gates = (modulation[2], modulation[5]) if modulation else (1.0, 1.0)
-        tokens = tokens + gates[0] * self.self_attn["o_proj"](join_heads(attended_BHLK))
+        result = self.after_attention(self.self_attn["o_proj"](join_heads(attended_BHLK)))
+        tokens = tokens + gates[0] * result
         normed = _normed(self.post_attention_layernorm, tokens, modulation[3:5])
         gate = self.mlp["gate_proj"](normed)
         gate = F.silu(gate) if self.sizes.gate == "silu" else F.gelu(gate, approximate="tanh")
-        return tokens + gates[1] * self.mlp["down_proj"](gate * self.mlp["up_proj"](normed))
+        result = self.after_mlp(self.mlp["down_proj"](gate * self.mlp["up_proj"](normed)))
+        return tokens + gates[1] * result
+
+    def _split(self, what: str, normed: Tensor, heads: int) -> Tensor:
+        found = split_heads(self.self_attn[f"{what}_proj"](normed), heads)
+        return self.self_attn[f"{what}_norm"](found) if self.sizes.normed_heads else found
 
     def _placed(self, x_BHLK: Tensor, places: Tensor | None) -> Tensor:
         if places is None:
             raise AssertionError("a language model needs the position of every token")
         half, axes = x_BHLK.shape[-1] // 2, self.sizes.axes
-        rate = self.sizes.theta ** -(torch.arange(half, device=x_BHLK.device) / half)
+        rate = self.theta ** -(torch.arange(half, device=x_BHLK.device) / half) / self.stretch
         if not axes:
             return rotated_halves(x_BHLK, places[..., None].to(rate) * rate)
-        axis = torch.repeat_interleave(torch.tensor(axes, device=x_BHLK.device))
-        return rotated_halves(x_BHLK, places[..., axis].to(rate) * rate)
+        return rotated_halves(x_BHLK, places[..., list(axes)].to(rate) * rate)
+
+
+def _as_it_is(sizes: DecoderSizes) -> nn.Module:
+    return nn.Identity()
 
 
 def _normed(norm: nn.Module, tokens: Tensor, known: tuple[Tensor, ...]) -> Tensor:
@@ -195,7 +224,7 @@ def _normed(norm: nn.Module, tokens: Tensor, known: tuple[Tensor, ...]) -> Tenso
 
 def decoder_layers(sizes: DecoderSizes) -> nn.ModuleList:
     """All layers, with new weights."""
-    return nn.ModuleList(DecoderLayer(sizes) for _ in range(sizes.layers))
+    return nn.ModuleList(DecoderLayer(sizes, number) for number in range(sizes.layers))
 
 
 def decoder_closing(sizes: DecoderSizes) -> nn.Module:

@@ -27,20 +27,10 @@ class Family:
 
 FAMILIES: tuple[Family, ...] = (
     Family(name="paligemma", what="vlm", mark="paligemma"),
-    Family(name="qwen2.5-vl", what="vlm", mark="qwen2_5_vl", missing="no layers of it here yet"),
+    Family(name="qwen2.5-vl", what="vlm", mark="qwen2_5_vl"),
     Family(name="smolvlm2", what="vlm", mark="smolvlm"),
-    Family(
-        name="qwen3-vl",
-        what="vlm",
-        mark="qwen3_vl",
-        missing="its picture states enter several layers, which joint attention here does not do",
-    ),
-    Family(
-        name="gemma3",
-        what="vlm",
-        mark="gemma3",
-        missing="its layers alternate between two windows, which joint attention here does not do",
-    ),
+    Family(name="qwen3-vl", what="vlm", mark="qwen3_vl"),
+    Family(name="gemma3", what="vlm", mark="gemma3"),
     Family(name="wan", what="video", mark="WanTransformer3DModel"),
     Family(name="cosmos", what="video", mark="CosmosTransformer3DModel"),
     Family(name="ltx-video", what="video", mark="LTXVideoTransformer3DModel"),
@@ -55,7 +45,7 @@ FAMILIES: tuple[Family, ...] = (
         name="v-jepa-2",
         what="video",
         mark="vjepa2",
-        missing="it predicts states and makes no frames, so no stream here is what it makes",
+        missing="it makes no frames and reads no words, and recipes of video models need words",
     ),
 )
 

@@ -15,7 +15,7 @@ class Known:
 
     Attributes:
         model: What it is called on the hub.
-        family: Its family here.
+        family: Its family here, or its own where it cannot be stood on.
         width: Token width, by which a local copy is recognised; 0 where there is no one width.
         parameters: Of its trunk as published, in numbers.
         video: Video or pictures that it was trained on.
@@ -44,6 +44,122 @@ LEDGER: tuple[Known, ...] = (
         robots="none stated",
         training="350 billion tokens in its first stage",
         source="arXiv:2407.07726, sections 3.1 and 3.2",
+    ),
+    Known(
+        model="google/paligemma2-3b-pt-224",
+        family="paligemma",
+        width=2304,
+        parameters=3_000_000_000,
+        video="1 billion pictures with text in its first stage",
+        source="arXiv:2412.03555",
+    ),
+    Known(
+        model="pi0 (base)",
+        family="paligemma",
+        width=2048,
+        parameters=3_300_000_000,
+        video="what its PaliGemma saw",
+        robots="10,000 hours (7 own robot configurations, 68 tasks, and OXE)",
+        source="arXiv:2410.24164",
+    ),
+    Known(
+        model="HuggingFaceTB/SmolVLM2-500M-Video-Instruct",
+        family="smolvlm2",
+        width=960,
+        parameters=500_000_000,
+        source="arXiv:2504.05299",
+    ),
+    Known(
+        model="HuggingFaceTB/SmolVLM2-2.2B-Instruct",
+        family="smolvlm2",
+        width=2048,
+        parameters=2_200_000_000,
+        source="arXiv:2504.05299",
+    ),
+    Known(
+        model="Qwen/Qwen2.5-VL-3B-Instruct",
+        family="qwen2.5-vl",
+        width=2048,
+        parameters=3_000_000_000,
+        training="about 4 trillion tokens",
+        source="arXiv:2502.13923",
+    ),
+    Known(
+        model="Qwen/Qwen2.5-VL-7B-Instruct",
+        family="qwen2.5-vl",
+        width=3584,
+        parameters=7_000_000_000,
+        training="about 4 trillion tokens",
+        source="arXiv:2502.13923",
+    ),
+    Known(
+        model="nvidia/Cosmos-Reason1-7B",
+        family="qwen2.5-vl",
+        width=3584,
+        parameters=7_000_000_000,
+        video="about 4 million videos with text, driving among them, beyond Qwen2.5-VL",
+        robots="questions about RoboVQA, BridgeData V2 and AgiBot, in words",
+        source="arXiv:2503.15558",
+    ),
+    Known(
+        model="Qwen/Qwen3-VL-2B-Instruct",
+        family="qwen3-vl",
+        width=2048,
+        parameters=2_000_000_000,
+        source="arXiv:2511.21631",
+    ),
+    Known(
+        model="Qwen/Qwen3-VL-4B-Instruct",
+        family="qwen3-vl",
+        width=2560,
+        parameters=4_000_000_000,
+        source="arXiv:2511.21631",
+    ),
+    Known(
+        model="Qwen/Qwen3-VL-8B-Instruct",
+        family="qwen3-vl",
+        width=4096,
+        parameters=8_000_000_000,
+        source="arXiv:2511.21631",
+    ),
+    Known(
+        model="nvidia/Cosmos-Reason2-2B",
+        family="qwen3-vl",
+        width=2048,
+        parameters=2_000_000_000,
+        source="model card of nvidia/Cosmos-Reason2-2B",
+    ),
+    Known(
+        model="nvidia/Cosmos-Reason2-8B",
+        family="qwen3-vl",
+        width=4096,
+        parameters=8_000_000_000,
+        source="model card of nvidia/Cosmos-Reason2-8B",
+    ),
+    Known(
+        model="GR00T N1 (its Eagle-2)",
+        family="eagle-2",
+        width=896,
+        parameters=1_340_000_000,
+        video="videos of people, beyond Eagle-2",
+        robots="real robots, and 780,000 simulated trajectories",
+        source="arXiv:2503.14734",
+    ),
+    Known(
+        model="GR00T N1.7 (its Cosmos-Reason2)",
+        family="qwen3-vl",
+        width=2048,
+        parameters=2_000_000_000,
+        video="20,854 hours seen by people at work, beyond Cosmos-Reason2",
+        source="NVIDIA/Isaac-GR00T README.md",
+    ),
+    Known(
+        model="google/gemma-3-4b-pt",
+        family="gemma3",
+        width=2560,
+        parameters=4_000_000_000,
+        training="4 trillion tokens",
+        source="arXiv:2503.19786",
     ),
     Known(
         model="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",

@@ -139,6 +139,10 @@ class JointAttention(nn.Module):
         adaptive: Experts whose tokens need a condition.
         causal: Experts whose own tokens do not look ahead, in the order of the streams; language
             models are trained so. The table still says which streams may be looked at at all.
+        ahead: Streams of causal experts whose tokens do look ahead at one another, as those of
+            pictures do in Gemma 3.
+        layered: Streams whose tokens [B, L, (1 + n) * D] carry behind themselves what is added to
+            them after each of the first n layers, and n (DeepStack, arXiv:2406.04334).
 
     Raises:
         ValueError: Naming every expert whose depth or heads differ from another's.
@@ -153,6 +157,8 @@ class JointAttention(nn.Module):
         finishing: tuple[str, ...],
         adaptive: frozenset[str] = frozenset(),
         causal: frozenset[str] = frozenset(),
+        ahead: frozenset[str] = frozenset(),
+        layered: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
         found = {name: (len(own), cast("Layer", own[0]).head_shape) for name, own in layers.items()}
@@ -165,6 +171,8 @@ class JointAttention(nn.Module):
         self.finishing = finishing
         self.adaptive = adaptive
         self.causal = causal
+        self.ahead = ahead
+        self.layered = layered or {}
         self.recompute = False
         self.depth = next(iter(found.values()))[0]
         self.experts = nn.ModuleDict(layers)
@@ -190,11 +198,11 @@ class JointAttention(nn.Module):
             context_bias: Bias [B, 1, 1, S] of the context's padding.
         """
         cache = cache or {}
-        state = dict(tokens)
+        state, added = self._parted(tokens)
         kept: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in tokens}
         hidden: dict[str, tuple[Tensor, ...]] = dict.fromkeys(tokens, ())
         biases = {name: self._bias(name, state, cache, seen) for name in tokens}
-        told = (seen, cache, context, context_bias, biases)
+        told = (added, seen, cache, context, context_bias, biases)
         for layer in range(self.depth):
             hidden = {name: (*found, state[name]) for name, found in hidden.items()}
             if self.recompute and torch.is_grad_enabled():
@@ -218,6 +226,7 @@ class JointAttention(nn.Module):
         self,
         layer: int,
         state: Mapping[str, Tensor],
+        added: Mapping[str, tuple[Tensor, ...]],
         seen: Seen,
         cache: Cache,
         context: Tensor | Mapping[str, Tensor] | None,
@@ -247,7 +256,17 @@ class JointAttention(nn.Module):
             )
             for name in going_on
         }
+        for name in going_on:
+            if layer < len(added[name]):
+                after[name] = after[name] + added[name][layer]
         return after, pairs
+
+    def _parted(
+        self, tokens: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, tuple[Tensor, ...]]]:
+        """Tokens, and what is added to them after each of the first layers."""
+        parts = {n: x.chunk(1 + self.layered.get(n, 0), dim=-1) for n, x in tokens.items()}
+        return {n: own[0] for n, own in parts.items()}, {n: own[1:] for n, own in parts.items()}
 
     def _attended(
         self,
@@ -325,7 +344,8 @@ class JointAttention(nn.Module):
         if expert not in self.causal or self.joint.experts[key] != expert:
             return None
         if query == key:
-            return torch.ones(length, size, dtype=torch.bool).tril()
+            seen = torch.ones(length, size, dtype=torch.bool)
+            return None if query in self.ahead else seen.tril()
         order = [stream.name for stream in self.joint.streams]
         if order.index(key) < order.index(query):
             return None

@@ -116,7 +116,7 @@ class FromDataToNoise(nn.Linear):
 
 def even_rows(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
     """Rows of token numbers as one table [B, L], and a mask that is True at real tokens."""
-    numbers = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
+    numbers = torch.zeros(len(rows), max(1, *map(len, rows)), dtype=torch.long)
     mask = torch.zeros(numbers.shape, dtype=torch.bool)
     for i, row in enumerate(rows):
         numbers[i, : len(row)] = torch.tensor(row)

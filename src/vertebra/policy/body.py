@@ -137,7 +137,11 @@ class Body:
 
 
 def running_places(
-    order: Sequence[str], laid: Laid, copies: Mapping[str, int], cache: Cache
+    order: Sequence[str],
+    laid: Laid,
+    copies: Mapping[str, int],
+    cache: Cache,
+    own: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """Positions in one text through all streams: real tokens are counted from 0, padding is not.
 
@@ -146,9 +150,12 @@ def running_places(
         laid: Tokens of a pass.
         copies: Streams of which several copies lie behind one another; all start at one position.
         cache: What was read before.
+        own: Streams whose tokens lie along several axes: their places counted from the first token
+            [L, A]. All others then have the same place on every axis, and what follows a stream
+            begins behind the largest of its places.
 
     Returns:
-        For each stream of the pass the position of its tokens [B, L].
+        For each stream of the pass the position of its tokens [B, L], or [B, L, A] with axes.
     """
     found: dict[str, Tensor] = {}
     start: Tensor | None = None
@@ -165,9 +172,14 @@ def running_places(
         if real is None:
             real = torch.ones(shape, dtype=torch.bool, device=tokens.device)
         place = real[:, :each].long().cumsum(-1) - 1
+        if own:
+            axes = next(iter(own.values())).shape[-1]
+            place = place[..., None].expand(-1, -1, axes)
+            if name in own:
+                place = own[name].to(place.device).expand(shape[0], -1, -1)
         if start is not None:
             place = place + start
-        start = place[:, -1:] + 1
+        start = place.flatten(1).amax(-1).view(-1, *[1] * (place.ndim - 1)) + 1
         if name in laid.tokens:
-            found[name] = place.repeat(1, copies.get(name, 1))
+            found[name] = torch.cat([place] * copies.get(name, 1), dim=1)
     return found

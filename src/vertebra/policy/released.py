@@ -220,15 +220,18 @@ def fill_with(network: Network, weights: Mapping[str, Tensor], source: str) -> N
 def library_prompts(directory: Path) -> Prompts:
     """Prompts as pi0 was trained with: the instruction on one line, by the released tokenizer.
 
+    A tokenizer without a token for beginnings begins with the first word.
+
     Source: openpi @ 15a9616 src/openpi/models/tokenizer.py (PaligemmaTokenizer).
     """
     tokenizer = tokenizer_of(directory)
+    opening = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
 
     def prompts(instructions: Sequence[str]) -> tuple[Tensor, Tensor]:
         return even_rows(
             [
                 [
-                    tokenizer.bos_token_id,
+                    *opening,
                     *tokenizer(
                         text.strip().replace("_", " ").replace("\n", " ") + "\n",
                         add_special_tokens=False,
@@ -256,6 +259,21 @@ def tokenizer_of(directory: Path) -> Any:
             f"{directory} holds no tokenizer ({error}). Put that of its language model there "
             "(tokenizer.json and tokenizer_config.json); openpi and LeRobot keep it elsewhere."
         ) from error
+
+
+def library_config(directory: Path) -> dict[str, Any]:
+    """A model's configuration as transformers reads it: defaults filled in, old names made new.
+
+    Raises:
+        MissingExtra: Without transformers.
+        ValueError: When the library does not accept it.
+    """
+    library = library_of("transformers", "Reading the configuration of a released model")
+    hub = library_of("huggingface_hub", "Reading the configuration of a released model")
+    try:
+        return library.AutoConfig.from_pretrained(directory, local_files_only=True).to_dict()
+    except (hub.errors.StrictDataclassError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{directory}/config.json cannot be read: {error}") from error
 
 
 def picture_tower(config: Mapping[str, Any]) -> nn.Module:

@@ -164,6 +164,8 @@ class _VlmBody:
             finishing=(*trunk.named(Role.DENOISED), *reads),
             adaptive=frozenset({"action"} if joint and adaptive else ()),
             causal=frozenset({"vlm"} if parts.causal else ()),
+            ahead=frozenset({"image"} if parts.ahead else ()),
+            layered={"image": parts.layered},
         )
         widths = {"vlm": parts.sizes.width, "action": shape.size.action}
         cameras = [camera.name for camera in shape.needs.cameras]
@@ -177,6 +179,7 @@ class _VlmBody:
             tokens=None,
         )
         order = tuple(stream.name for stream in trunk.streams)
+        own = parts.places(len(cameras))
         inputs, outputs = action_ends(
             shape, adaptive=recipe.table.embed.get("action") is Embed.ADAPTIVE
         )
@@ -189,7 +192,7 @@ class _VlmBody:
             outputs=nn.ModuleDict(outputs),
             widths=widths,
             conditions=nn.ModuleDict(conditions) if conditions else None,
-            places=lambda laid, copies, cache: running_places(order, laid, copies, cache),
+            places=lambda laid, copies, cache: running_places(order, laid, copies, cache, own),
             loaded=("attention.experts.vlm.", "attention.norms.vlm.", "senses.reader."),
             standing=self.standing,
         )
@@ -251,7 +254,9 @@ class _VideoBody:
             if self.vlm is None
             else Reader(self.vlm, [camera.name for camera in shape.needs.cameras]),
             view=View(self.video, shape.needs.cameras, self.tokens, still=recipe.rolling),
-            understanding=None if self.vlm is None else Understanding(self.vlm, widths["vlm"]),
+            understanding=None
+            if self.vlm is None
+            else Understanding(self.vlm, widths["vlm"], len(shape.needs.cameras)),
             video=self.video,
             tokens=self.tokens,
         )

@@ -168,10 +168,12 @@ class Understanding(nn.Module):
     Args:
         parts: The model.
         width: Width of those tokens.
+        pictures: Pictures that it sees at once.
     """
 
-    def __init__(self, parts: VlmParts, width: int) -> None:
+    def __init__(self, parts: VlmParts, width: int, pictures: int) -> None:
         super().__init__()
+        self.own = parts.places(pictures)
         both = dict.fromkeys(READ, ALL)
         table = Joint(
             streams=tuple(given(name) for name in READ),
@@ -184,6 +186,8 @@ class Understanding(nn.Module):
             closings={"vlm": decoder_closing(parts.sizes)},
             finishing=READ,
             causal=frozenset({"vlm"} if parts.causal else ()),
+            ahead=frozenset({"image"} if parts.ahead else ()),
+            layered={"image": parts.layered},
         )
         self.out = nn.Linear(parts.sizes.width, width)
 
@@ -192,6 +196,6 @@ class Understanding(nn.Module):
     ) -> dict[str, Tensor]:
         """Tokens of pictures and words as those of the other expert."""
         laid = Laid(tokens=tokens, padding=padding)
-        places = running_places(READ, laid, {}, {})
+        places = running_places(READ, laid, {}, {}, self.own)
         read = self.trunk(dict(tokens), seen=Seen(padding=padding, places=places))
         return {name: self.out(value) for name, value in read.last.items()}

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from vertebra.backbones.families import family_of
 from vertebra.backbones.trunk import WHAT, Standing, Trunk
 from vertebra.backbones.weight_files import WeightFiles, hash_of, licence_of, weight_files
-from vertebra.policy import open_video, stand_vlm
+from vertebra.policy import open_video
 from vertebra.policy.checkpoint import our_names
 from vertebra.policy.network import Network
+from vertebra.policy.open_vlm import vlm_parts
 from vertebra.policy.released import directory_of, library_of, read_weights
 from vertebra.policy.resize import resized
 from vertebra.policy.shape import Shape
@@ -101,7 +102,7 @@ def _all(directory: Path, what: str) -> list[Path]:
 
 def _parts(directory: Path, what: str, family: str, kept: Path | None) -> Any:
     if what == "vlm":
-        return stand_vlm.vlm_parts(directory, family)
+        return vlm_parts(directory, family)
     missing = [part for part in open_video.PARTS if not (directory / part).is_dir()]
     if missing:
         raise ValueError(
@@ -209,7 +210,7 @@ def stand(
     vlm: VlmParts | None = None
     video: VideoParts | None = None
     if own.vlm is not None:
-        vlm = stand_vlm.vlm_parts(Path(own.vlm.where), own.vlm.family, own.vlm.layers)
+        vlm = vlm_parts(Path(own.vlm.where), own.vlm.family, own.vlm.layers)
     if own.video is not None:
         video = _parts(Path(own.video.where), "video", own.video.family, kept)
     shape = replace(shape, size=standing_size(shape.size, shape, vlm, video))
