@@ -11,7 +11,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from checks import pi0
 from checks.library import made_weights
+from checks.originals import original
 from checks.pi0 import COUNT, SEED
 from fakes.checkpoint_files import recorded
 from fakes.episodes import MAKES, NEEDS
@@ -121,35 +122,26 @@ def released_names(ours: dict[str, tuple[int, ...]]) -> dict[str, str]:
     }
 
 
-def _modules() -> Any:
-    """LeRobot's module, without the dependencies that its passes do not use."""
-    root = Path(next(p for p in sys.path if (Path(p) / "lerobot/policies/pi05").is_dir()))
-
-    def stand_in(name: str, **inside: Any) -> None:
-        module = ModuleType(name)
-        module.__dict__.update(inside)
-        folder = root / name.replace(".", "/")
-        if folder.is_dir():
-            module.__path__ = [str(folder)]
-        sys.modules[name] = module
-
-    for name in ("lerobot", "lerobot.utils", "lerobot.policies", "lerobot.policies.pi05"):
-        stand_in(name)
-    stand_in("lerobot.policies.rtc")
-    stand_in("draccus")
-    stand_in("draccus.choice_types", ChoiceRegistry=object)
-    stand_in("lerobot.configs", PreTrainedConfig=object)
-    stand_in("lerobot.policies.pretrained", PreTrainedPolicy=object, T=object)
-    stand_in("lerobot.policies.rtc.modeling_rtc", RTCProcessor=object)
-    stand_in("lerobot.policies.pi05.configuration_pi05", DEFAULT_IMAGE_SIZE=224, PI05Config=object)
+def _code() -> Any:
+    """LeRobot's module."""
+    code = original(
+        "pi05.modeling_pi05",
+        lerobot__configs={"PreTrainedConfig": object},
+        lerobot__policies__pretrained={"PreTrainedPolicy": object, "T": object},
+        lerobot__policies__rtc__modeling_rtc={"RTCProcessor": object},
+        lerobot__policies__pi05__configuration_pi05={
+            "DEFAULT_IMAGE_SIZE": 224,
+            "PI05Config": object,
+        },
+    )
     gemma: Any = importlib.import_module("lerobot.policies.pi_gemma")
     gemma.create_causal_mask = lambda **given: given["attention_mask"]  # it is whole, 5.23 renamed
-    return importlib.import_module("lerobot.policies.pi05.modeling_pi05")
+    return code
 
 
 def library_model() -> Any:
     """The same pi0.5 in LeRobot's code."""
-    code, library = _modules(), importlib.import_module("transformers")
+    code, library = _code(), importlib.import_module("transformers")
     whole = library.PaliGemmaConfig(
         text_config={**TEXT, "hidden_activation": "gelu_pytorch_tanh"},
         vision_config=EYES,

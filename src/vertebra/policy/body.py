@@ -114,6 +114,10 @@ class Body:
         loaded: Beginnings of the names of released weights.
         head_words: What makes a context of the head of states of the text encoder; ``None`` where
             they are one already.
+        mixing: What makes the context of the head of hidden states [B, S, D] and a mask [B, S] of
+            real ones; ``None`` for new weights of the shipped kind.
+        head: The head, where it is not of the shipped kind: from tokens, conditions of those of the
+            action, copies, a context and its mask to what the output of the action reads.
         standing: The released models that it stands on, ``None`` where weights are new.
     """
 
@@ -133,6 +137,8 @@ class Body:
     speaks: frozenset[str] = frozenset()
     loaded: tuple[str, ...] = ()
     head_words: nn.Module | None = None
+    mixing: nn.Module | None = None
+    head: nn.Module | None = None
     standing: Standing | None = None
 
 

@@ -85,6 +85,9 @@ class Network(nn.Module):
             )
         adaptive = set(self.attention.adaptive)
         match coupling:
+            case Head() if body.head is not None and body.mixing is not None:
+                self.head, self.mixing = body.head, body.mixing
+                adaptive.add("action")
             case Head(head=head):
                 self.head = shipped_attention(
                     head,
@@ -343,29 +346,35 @@ class Network(nn.Module):
 
     def features(self, read: Read) -> Context:
         """Hidden states of the trunk as the context of the head."""
-        reads = cast("Head", self.shape.recipe.coupling).reads
+        reads, own = cast("Head", self.shape.recipe.coupling).reads, hasattr(self, "mixing")
         parts: list[Tensor] = []
         masks: list[Tensor] = []
         for name in reads.of:
             layers = reads.layers(self.attention.depth)
             states = torch.cat([read.hidden[name][layer] for layer in layers], dim=-1)
-            parts.append(self.feature_map(self.feature_norm(states)))
+            parts.append(states if own else self.feature_map(self.feature_norm(states)))
             padding = read.cache[name].padding
             real = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
             masks.append(real if padding is None else padding)
-        return Context(tokens=torch.cat(parts, dim=1), mask=torch.cat(masks, dim=1))
+        tokens, mask = torch.cat(parts, dim=1), torch.cat(masks, dim=1)
+        return Context(tokens=self.mixing(tokens, mask) if own else tokens, mask=mask)
 
     def decode(
         self, scene: Scene, features: Context, point: Tensor | None, noisy: Noisy
     ) -> dict[str, Tensor]:
         """One pass of the head over what it is given and the noisy action: its velocity."""
-        head = self.head.joint
+        head = cast("Head", self.shape.recipe.coupling).head
         names = [n for n in head.named(Role.GIVEN) if n != POINT]
         tokens, padding = self.senses.streams(scene.given, names, scene.silent)
         if point is not None:
             tokens[POINT] = point
         value, time = noisy["action"]
         tokens["action"] = self._tokens("action", value, time)
+        if not isinstance(self.head, JointAttention):
+            each = time.repeat_interleave(self.shape.horizon, dim=1)
+            told = self.conditions["action"](each)
+            last = self.head(tokens, told, time.shape[1], features.tokens, features.mask)
+            return self.velocities(Read(last={"action": last}, hidden={}, cache={}), noisy)
         place = torch.arange(self.shape.horizon, device=value.device).repeat(time.shape[1])
         seen = Seen(
             padding=padding,

@@ -12,16 +12,19 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vertebra.backbones.weight_files import weight_files
-from vertebra.policy import adapt_fast_wam, adapt_pi05
+from vertebra.policy import adapt_fast_wam, adapt_groot, adapt_pi05
 from vertebra.policy.adapt_fast_wam import FastWamSizes, fast_wam_body
+from vertebra.policy.adapt_groot import COSMOS_REASON2, groot_body, groot_release
 from vertebra.policy.adapt_pi0 import Prompts, even_rows, pi0_body, renamed
 from vertebra.policy.adapt_pi05 import StatePrompts, pi05_body
 from vertebra.policy.checkpoint import tensor_differences
 from vertebra.policy.network import Network
 from vertebra.policy.released_conventions import Robot, require_conventions
+from vertebra.policy.released_groot import groot_beside
 from vertebra.policy.released_pi import PALIGEMMA, PaliGemma, pi_release
 from vertebra.policy.released_statistics import fast_wam_stated
 from vertebra.policy.shape import Shape
+from vertebra.policy.stand_eyes import MergedEyes
 from vertebra.policy.wan_parts import Encode, Texts
 from vertebra.spec.errors import MissingExtra, SpecMismatch
 
@@ -197,6 +200,52 @@ def load_fast_wam(
     network = Network(shape, fast_wam_body(shape, sizes, encode, texts))
     weights = adapt_fast_wam.renamed(read_weights(directory), shape.recipe.table)
     fill_with(network, weights, str(directory))
+    return network
+
+
+def load_groot(
+    shape: Shape,
+    directory: Path,
+    tag: str,
+    *,
+    robot: Robot,
+    base: Mapping[str, Any] = COSMOS_REASON2,
+) -> Network:
+    """A GR00T N1.7 with released weights.
+
+    Args:
+        shape: Recipe, size and robot; an action vector is as long as GR00T's.
+        directory: ``config.json``, the weights as safetensors, what stands beside them, and the
+            tokenizer of its language model.
+        tag: What the release calls the robot.
+        robot: The robot at hand.
+        base: Configuration of the vision-language model that GR00T's own only names.
+
+    Raises:
+        MissingExtra: Without transformers.
+        ValueError: When a file is missing, or the recipe cannot stand on it.
+        SpecMismatch: Naming every weight that is missing, left over or of another shape, or in what
+            cameras and statistics are those of another robot.
+    """
+    if robot.needs != shape.needs:
+        raise ValueError("The robot has another observation than the shape.")
+    groot = groot_release(json.loads((directory_of(directory) / "config.json").read_text()), base)
+    beside = groot_beside(directory, tag)
+    require_conventions(beside.stated, robot)
+    half = (0.5, 0.5, 0.5)
+    eyes = MergedEyes(picture_tower(groot.vision), groot.vision, mean=half, deviation=half)
+    if eyes.px != beside.framing.edge:
+        raise ValueError(
+            f"Pictures of {beside.framing.edge} pixels are asked for, {eyes.px} are read here."
+        )
+    tokenizer = tokenizer_of(directory)
+
+    def split(text: str) -> list[int]:
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    body = groot_body(shape, groot, eyes, beside.framing, split, beside.robot)
+    network = Network(shape, body)
+    fill_with(network, adapt_groot.renamed(read_weights(directory)), str(directory))
     return network
 
 

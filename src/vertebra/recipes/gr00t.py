@@ -6,13 +6,14 @@ Source: NVIDIA/Isaac-GR00T gr00t/model/gr00t_n1d6/ (N1.6) and gr00t/model/action
     arXiv:2503.14734.
 Reads: hidden states of image and text, the state token, the action chunk (N1.5 also registers).
 Schedule: one pass of the language model, four Euler steps on the action.
-Deviations: Every layer of the decoder has self- and cross-attention (N1.6 alternates them, and text
-    with vision). Image and text tokens see each other both ways (N1.6: causally). Categories of
-    embodiments are left out: one robot, one encoder. N1.5: without the FLARE loss. Times: t = (1 -
-    Beta(1.5, 1)) * 0.999 with time 1 at the data, as inside here.
+Deviations: Every layer of the decoder has self- and cross-attention (N1.6 and N1.7 alternate them,
+    and text with vision; so does N1.7 with released weights, `policy/adapt_groot.py`). Image and
+    text tokens see each other both ways (N1.6: causally). Categories of embodiments are left out:
+    one robot, one encoder. N1.5: without the FLARE loss. Times: t = (1 - Beta(1.5, 1)) * 0.999
+    with time 1 at the data, as inside here.
 Expected: no published number is claimed at mini size.
 Cost: 1 pass of the language model and 4 of the decoder a chunk.
-Status: sketch.
+Status: maps; GR00T_N15: sketch.
 """
 
 from dataclasses import replace
@@ -49,12 +50,14 @@ GR00T = Recipe(
     ),
     schedule=ActionOnly(steps=4),
     noise={"action": Process(times=BetaTimes(a=1.5, b=1.0, scale=0.999))},
+    status="maps",
 )
 
 GR00T_N15 = replace(
     GR00T,
     name="gr00t-n15",
     source="arXiv:2503.14734",
+    status="sketch",
     coupling=replace(
         GR00T.coupling,
         head=DECODER.with_stream(
