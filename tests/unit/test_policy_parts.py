@@ -19,7 +19,7 @@ from vertebra.policy.frames import (
     to_patches,
 )
 from vertebra.policy.network import Network
-from vertebra.policy.pointing import pointing_loss
+from vertebra.policy.pointing import pointed_places, pointing_loss
 from vertebra.recipes.pi0 import PI0
 
 
@@ -75,6 +75,15 @@ def test_pointing_at_the_right_place_costs_nothing(x: float, y: float) -> None:
     assert float(pointing_loss(scores, shifted, wanted, GRID)) == pytest.approx(0.25, abs=1e-3)
     elsewhere = torch.tensor([[[1 - x, 1 - y], [1 - x, 1 - y]]])
     assert float(pointing_loss(scores, offsets, elsewhere, GRID)) > 10
+
+
+def test_of_two_things_the_likelier_is_pointed_at_and_never_the_gap_between() -> None:
+    scores, offsets, wanted = certain(0.2, 0.3)
+    other, _, _ = certain(0.9, 0.9)
+    torn = torch.maximum(scores, other - 1.0)
+    found = pointed_places(torn, offsets, GRID).view(2, 3)
+    torch.testing.assert_close(found[:, :2], 2 * wanted[0] - 1)
+    assert found[:, 2].tolist() == pytest.approx([1 / (1 + np.exp(-1.0))] * 2, abs=1e-4)
 
 
 def test_unknown_places_are_left_out_and_send_no_gradient() -> None:

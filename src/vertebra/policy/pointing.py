@@ -22,15 +22,18 @@ class Pointing(nn.Module):
 
 
 def pointed_places(scores_B2L: Tensor, offsets_B2LC: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Expected x, y in [-1, 1] and certainty of object and destination, [B, 6]."""
+    """The likeliest x, y in [-1, 1] and their chance, for object and destination, [B, 6].
+
+    Between two things that may be meant lies a place where there is neither, so it is not the mean.
+    """
     rows, columns = grid
-    chance = scores_B2L.float().softmax(-1)
-    index = torch.arange(rows * columns, device=scores_B2L.device)
+    chance, index = scores_B2L.float().softmax(-1).max(-1)
     centre = torch.stack([index % columns, index // columns], dim=-1) + 0.5
     size = centre.new_tensor([columns, rows], dtype=torch.float32)
-    place = (centre + offsets_B2LC.float()) / size * 2 - 1
-    mean = (chance[..., None] * place).sum(2)
-    return torch.cat([mean, chance.amax(-1, keepdim=True)], dim=-1).flatten(1)
+    chosen = index[..., None, None].expand(-1, -1, 1, 2)
+    offset = offsets_B2LC.float().gather(2, chosen)[:, :, 0]
+    place = (centre + offset) / size * 2 - 1
+    return torch.cat([place, chance[..., None]], dim=-1).flatten(1)
 
 
 def pointing_loss(
