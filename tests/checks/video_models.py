@@ -150,6 +150,20 @@ def ours(case: Case, changed: str = "") -> Tensor:
     return unpatched(whole["velocity"](read.last["future"]), PLACES, case.sizes.patch)
 
 
+def without_torchvision(model: nn.Module) -> None:
+    """Let diffusers' Cosmos run where torchvision, by which it resizes one empty mask, is not."""
+    inside: Any = importlib.import_module(type(model).__module__)
+    if not hasattr(inside, "transforms"):
+        inside.transforms = SimpleNamespace(
+            InterpolationMode=SimpleNamespace(NEAREST="nearest"),
+            functional=SimpleNamespace(
+                resize=lambda mask, side, interpolation: nn.functional.interpolate(
+                    mask, side, mode=interpolation
+                )
+            ),
+        )
+
+
 @torch.no_grad()
 def theirs(case: Case) -> Tensor:
     """What diffusers gives; its velocity points from data to noise."""
@@ -172,16 +186,7 @@ def theirs(case: Case) -> Tensor:
             rope_interpolation_scale=(8 / 25, 32, 32),
         ).sample
         return -unpatched(found, PLACES, case.sizes.patch)
-    inside: Any = importlib.import_module(type(model).__module__)
-    if not hasattr(inside, "transforms"):  # it resizes one empty mask by torchvision
-        inside.transforms = SimpleNamespace(
-            InterpolationMode=SimpleNamespace(NEAREST="nearest"),
-            functional=SimpleNamespace(
-                resize=lambda mask, side, interpolation: nn.functional.interpolate(
-                    mask, side, mode=interpolation
-                )
-            ),
-        )
+    without_torchvision(model)
     level[:, 0] = 1e-4
     known = torch.zeros_like(case.latents[:, :1])
     known[:, :, 0] = 1.0

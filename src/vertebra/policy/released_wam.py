@@ -5,14 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vertebra.policy import adapt_dreamzero, adapt_lingbot_va
+from vertebra.backbones.cosmos import CosmosSizes
+from vertebra.policy import adapt_cosmos_policy, adapt_dreamzero, adapt_lingbot_va
+from vertebra.policy.adapt_cosmos_policy import COSMOS_POLICY, cosmos_policy_body
 from vertebra.policy.adapt_dreamzero import dreamzero_body, dreamzero_sizes
 from vertebra.policy.adapt_lingbot_va import lingbot_va_body, lingbot_va_sizes
 from vertebra.policy.latent_senses import Look
 from vertebra.policy.network import Network
 from vertebra.policy.released import directory_of, fill_with, read_weights
 from vertebra.policy.released_conventions import Robot, require_conventions
-from vertebra.policy.settings_wam import DreamZeroSetting, LingBotVaSetting, dreamzero_stated
+from vertebra.policy.settings_wam import (
+    DreamZeroSetting,
+    LingBotVaSetting,
+    cosmos_policy_stated,
+    dreamzero_stated,
+)
 from vertebra.policy.shape import Shape
 from vertebra.policy.wan_parts import Encode, Texts
 
@@ -97,6 +104,40 @@ def load_dreamzero(
     network = Network(shape, dreamzero_body(shape, sizes, encode=encode, look=look, texts=texts))
     weights = adapt_dreamzero.renamed(read_weights(where), shape.recipe.table)
     fill_with(network, weights, str(where))
+    return network
+
+
+def load_cosmos_policy(
+    shape: Shape,
+    directory: Path,
+    cameras: tuple[str, ...],
+    *,
+    robot: Robot,
+    encode: Encode,
+    texts: Texts,
+    sizes: CosmosSizes = COSMOS_POLICY,
+) -> Network:
+    """A Cosmos Policy with released weights.
+
+    Args:
+        shape: Recipe, size (with latents) and robot.
+        directory: With weights as safetensors, under Cosmos Policy's own names, and its statistics.
+        cameras: What it calls its cameras, in the order of the clip; no file says it.
+        robot: The robot of the shape, and which of its cameras is which.
+        encode: A clip to latents.
+        texts: The text encoder: words to states.
+        sizes: Widths; they are stated in no file beside the weights.
+
+    Raises:
+        ValueError: When there are no weights or statistics, or the recipe cannot stand on them.
+        SpecMismatch: Naming every weight that is missing, left over or of another shape, or in what
+            cameras and statistics are those of another robot.
+    """
+    if (robot.needs, robot.makes) != (shape.needs, shape.makes):
+        raise ValueError("The robot has another observation or action than the shape.")
+    require_conventions(cosmos_policy_stated(directory, cameras), robot)
+    network = Network(shape, cosmos_policy_body(shape, sizes, encode, texts))
+    fill_with(network, adapt_cosmos_policy.renamed(read_weights(directory)), str(directory))
     return network
 
 

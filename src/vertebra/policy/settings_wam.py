@@ -2,7 +2,9 @@
 
 Source: lingbot-va wan_va/configs/va_libero_cfg.py @ 6855c47, va_robotwin_cfg.py and
     va_franka_cfg.py @ 6f092cb; dreamzero @ ab790c1 groot/vla/model/n1_5/sim_policy.py (statistics),
-    groot/vla/configs/data/dreamzero/base_48_wan_fine_aug_relative.yaml (cameras and parts).
+    groot/vla/configs/data/dreamzero/base_48_wan_fine_aug_relative.yaml (cameras and parts);
+    cosmos-policy @ 18a2acc cosmos_policy/experiments/robot/cosmos_utils.py (load_dataset_stats,
+    order of the cameras).
 """
 
 import json
@@ -13,7 +15,7 @@ from typing import Any
 
 from vertebra.data.statistics import Normaliser, Scaling
 from vertebra.policy.released_conventions import Stated, VectorStatistics, vector_statistics
-from vertebra.policy.released_statistics import part_of
+from vertebra.policy.released_statistics import one_file, part_of
 from vertebra.spec.action import ActionSpec
 from vertebra.spec.observation import Dim
 
@@ -202,3 +204,29 @@ def _joined(
     own = [part_of(parts, name, path) for name in names]
     kinds = [kind for kind in ("q01", "q99") if all(kind in part for part in own)]
     return vector_statistics(of, {kind: [x for part in own for x in part[kind]] for kind in kinds})
+
+
+COSMOS_POLICY_STATISTICS = "*dataset_statistics.json"
+COSMOS_POLICY_LIBERO = ("wrist_image", "primary_image")
+"""Cameras in the order of the clip."""
+
+
+def cosmos_policy_stated(directory: Path, cameras: tuple[str, ...]) -> Stated:
+    """What stands beside weights of a Cosmos Policy; numbers are brought to their ends.
+
+    Raises:
+        ValueError: When there is no such file, or no smallest and largest numbers in it.
+    """
+    path = one_file(directory, COSMOS_POLICY_STATISTICS, "Cosmos Policy")
+    plain: Mapping[str, Any] = json.loads(path.read_text())
+
+    def ends(of: str) -> VectorStatistics:
+        own = {kind: plain[f"{of}_{kind}"] for kind in ("min", "max") if f"{of}_{kind}" in plain}
+        return vector_statistics(of, own)
+
+    return Stated(
+        source=f"Cosmos Policy, {path.name}",
+        cameras=cameras,
+        state=ends("proprio"),
+        action=ends("actions"),
+    )

@@ -16,7 +16,7 @@ Deviations: Euler instead of the two-step multistep solver. Sigmas as in the pap
     demonstration, which is taken to end in success.
 Expected: no published number is claimed at mini size.
 Cost: 5 passes over the whole sequence a chunk; PLAN 8 candidates x (5 + 3 x 5).
-Status: sketch.
+Status: maps.
 """
 
 from dataclasses import replace
@@ -62,6 +62,7 @@ COSMOS_POLICY = Recipe(
         Mode(share=0.25, clean=("action", "future_state", "future")),
     ),
     values=("return",),
+    status="maps",
 )
 
 COSMOS_POLICY_PLAN = replace(
