@@ -9,7 +9,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -246,7 +246,9 @@ def _steps(recipe: Recipe) -> Facts:
 
 def attentions(recipe: Recipe, network: Network) -> Iterator[tuple[JointAttention, Joint]]:
     """Each attention with the table by which it should run."""
-    parts = [network.attention] + ([network.head] if isinstance(recipe.coupling, Head) else [])
+    parts = [network.attention]
+    if isinstance(recipe.coupling, Head):
+        parts.append(cast("JointAttention", network.head))
     yield from zip(parts, tables(recipe), strict=True)
 
 

@@ -60,9 +60,14 @@ def shape_of(recipe: Recipe, size: Size = TINY) -> Shape:
 
 def network_of(recipe: Recipe, *, size: Size = TINY, seed: int = 0) -> Network:
     """A network with weights moved away from where they start, so that none of them is zero."""
+    return moved(shape_of(recipe, size), seed)
+
+
+def moved(shape: Shape, seed: int) -> Network:
+    """The same for any robot."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = Network(shape_of(recipe, size))
+        network = Network(shape)
         with torch.no_grad():
             for value in network.parameters():
                 value.add_(0.1 * torch.randn_like(value))

@@ -12,11 +12,11 @@ import msgpack
 import numpy as np
 from websockets.sync.client import connect
 
+from fakes.networks import moved
 from fakes.policies import Seeker
 from vertebra.backbones.sizes import TINY
 from vertebra.data.statistics import Normaliser, Scaling
 from vertebra.policy.acting import TrainedPolicy
-from vertebra.policy.network import Network
 from vertebra.policy.protocol import Policy
 from vertebra.policy.recipe import Recipe
 from vertebra.policy.shape import Shape
@@ -47,20 +47,15 @@ DROID_MAKES = ActionSpec(
 
 
 def robot_policy(recipe: Recipe, needs: ObservationSpec, makes: ActionSpec) -> TrainedPolicy:
-    """A tiny policy for some robot."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        shape = Shape(
-            recipe=recipe,
-            size=TINY,
-            needs=needs,
-            makes=makes,
-            vocabulary=("box", "red", "the"),
-            pointing=POINT in recipe.table.experts,
-        )
-        network = Network(shape).eval()
+    """A tiny policy for some robot; its answers depend on what it sees."""
+    shape = Shape(
+        recipe=recipe,
+        size=TINY,
+        needs=needs,
+        makes=makes,
+        vocabulary=("box", "red", "the"),
+        pointing=POINT in recipe.table.experts,
+    )
 
     def unscaled(names: tuple[str, ...]) -> Normaliser:
         count = len(names)
@@ -73,7 +68,7 @@ def robot_policy(recipe: Recipe, needs: ObservationSpec, makes: ActionSpec) -> T
         )
 
     return TrainedPolicy(
-        network=network,
+        network=moved(shape, 0),
         state_normaliser=unscaled(tuple(dim.name for dim in needs.state)),
         action_normaliser=unscaled(tuple(dim.name for dim in makes.dims)),
     )

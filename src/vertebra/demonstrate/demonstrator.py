@@ -94,9 +94,9 @@ def _push(goal: Goal, world: World, tool: Tool) -> NDArray[np.float32]:
     offset = tool.position[:2] - spot
     lateral, gap = float(offset @ aside), float(-(offset @ ahead)) - body.radius
     # Low in a bay behind the object, high everywhere else, forward only when in line with it.
-    off_bay = float(np.hypot(max(0.0, abs(lateral) - 0.016), max(0.0, -gap, gap - 0.045)))
+    off_bay = float(np.hypot(max(0.0, abs(lateral) - 0.03), max(0.0, -gap, gap - 0.045)))
     height = _PUSH_Z_M + 0.075 * _funnel(off_bay, 0.015)
-    ready = 1.0 - _funnel(float(np.hypot(off_bay, lateral)), 0.016)
+    ready = 1.0 - _funnel(float(np.hypot(off_bay, lateral)), 0.022)
     ready *= 1.0 - _funnel(max(0.0, float(tool.position[2]) - _PUSH_Z_M), 0.02)
     behind = spot - ahead * (body.radius + 0.024)
     forward = tool.target[:2] + 0.034 * ahead - lateral * aside
