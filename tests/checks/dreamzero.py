@@ -20,9 +20,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from checks.latent_robot import (
+    CHANNELS,
+    COLUMNS,
+    COUNT,
+    PICTURES,
+    ROWS,
+    frame,
+    noise,
+    shape_on_latents,
+    states,
+)
 from checks.library import fill, made_weights, numbers
 from fakes.episodes import MAKES, NEEDS, PX, SENTENCES
-from vertebra.backbones.sizes import TINY, Latents
+from vertebra.backbones.sizes import TINY
 from vertebra.flow.grids import steps_of
 from vertebra.policy.adapt_dreamzero import GREY, dreamzero_body, dreamzero_sizes, our_name, renamed
 from vertebra.policy.network import Network
@@ -34,9 +45,7 @@ from vertebra.recipes.dreamzero import CHUNK, DREAMZERO
 from vertebra.schedules.generate import generate
 from vertebra.schedules.kinds import Together
 
-COUNT, CHANNELS, TEXT, WORDS, SEEN, PICTURES = 2, 4, 6, 512, 257, 4
-ROWS, COLUMNS, STATE = 2, 3, 5
-"""Rows and columns of tokens; two by two latents make one."""
+TEXT, WORDS, SEEN, STATE = 6, 512, 257, 5
 PATCH = (1, 2, 2)
 MODEL: dict[str, Any] = {
     "model_type": "i2v",
@@ -61,20 +70,7 @@ CONFIG: dict[str, Any] = {
     "action_head_cfg": {"config": {"diffusion_model_cfg": {"_target_": TARGET, **MODEL}}}
 }
 SIZES = dreamzero_sizes(CONFIG)
-SHAPE = Shape(
-    recipe=DREAMZERO,
-    size=replace(
-        TINY,
-        action_steps=None,
-        latents=Latents(
-            frames=1, rows=ROWS, columns=COLUMNS, numbers=4 * CHANNELS, pictures=PICTURES
-        ),
-    ),
-    needs=NEEDS,
-    makes=MAKES,
-    vocabulary=(),
-    pointing=False,
-)
+SHAPE = shape_on_latents(DREAMZERO)
 AS_IT_ACTS = replace(
     SHAPE,
     recipe=replace(
@@ -83,24 +79,6 @@ AS_IT_ACTS = replace(
     ),
 )
 """With what the state sees when DreamZero acts; in training it sees itself."""
-
-
-def frame(at: int) -> Tensor:
-    """Latents of what is seen at a chunk's start."""
-    return numbers(f"frame {at}", (COUNT, CHANNELS, 2 * ROWS, 2 * COLUMNS))
-
-
-def noise(at: int) -> dict[str, Tensor]:
-    """What a chunk is made from."""
-    return {
-        "future": numbers(f"future {at}", (COUNT, *SHAPE.vectors("future"))),
-        "action": numbers(f"action {at}", (COUNT, *SHAPE.vectors("action"))),
-    }
-
-
-def states(texts: Sequence[str]) -> Tensor:
-    """States of sentences."""
-    return torch.stack([numbers(f"says {text}", (WORDS, TEXT)) for text in texts])
 
 
 def looked(pictures: Tensor) -> Tensor:
@@ -129,7 +107,7 @@ def encoded(pictures: Tensor) -> Tensor:
 
 def told(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     """States of sentences, all of them read."""
-    return states(texts), torch.ones(len(texts), WORDS, dtype=torch.bool)
+    return states(texts, WORDS, TEXT), torch.ones(len(texts), WORDS, dtype=torch.bool)
 
 
 PARTS: dict[str, Any] = {"encode": encoded, "look": looked, "texts": told}
@@ -177,7 +155,7 @@ def our_chunks(made: Network) -> dict[str, Tensor]:
     history, done = History(), None
     for at in (0, 1):
         passes = RollingPasses(made, given(at), history, done)
-        values = generate(made.shape.schedule, passes, noise(at)).values
+        values = generate(made.shape.schedule, passes, noise(SHAPE, at)).values
         found |= {f"{name} {at}": values[name] for name in ("future", "action")}
         history, done = passes.history, torch.zeros_like(values["action"])
     return found
@@ -190,8 +168,8 @@ TRAINED = {"future": torch.tensor([[0.3], [0.8]]), "action": torch.tensor([[0.1]
 @torch.no_grad()
 def our_velocities(made: Network) -> dict[str, Tensor]:
     """Velocities from data to noise of one chunk, read as in training."""
-    noisy = {name: (noise(0)[name], time) for name, time in TRAINED.items()}
-    teachers = {"clean_future": (noise(1)["future"], torch.ones(COUNT, 1))}
+    noisy = {name: (noise(SHAPE, 0)[name], time) for name, time in TRAINED.items()}
+    teachers = {"clean_future": (noise(SHAPE, 1)["future"], torch.ones(COUNT, 1))}
     read = made.look([made.scene(given(0))], {**noisy, **teachers})
     return {f"{n} trained": -value for n, value in made.velocities(read, noisy).items()}
 
@@ -213,7 +191,7 @@ class Original:
         for block in self.own.blocks:
             block.self_attn.attn.forward = attention
         fill(self.own)
-        self.said = (states(given(0).instructions), states([""] * COUNT))
+        self.said = (states(given(0).instructions, WORDS, TEXT), states([""] * COUNT, WORDS, TEXT))
         empty = torch.zeros(2, COUNT, 0, MODEL["num_heads"], MODEL["dim"] // MODEL["num_heads"])
         self.caches = [[empty] * MODEL["num_layers"] for _ in self.said]
 
@@ -263,7 +241,7 @@ class Original:
     def chunk(self, at: int, schedule: Together) -> dict[str, Tensor]:
         """One chunk after the first ``at`` ones, as our schedule makes it."""
         self(frame(at), at, at, first=True, keep=True)
-        video, action = noise(at)["future"], noise(at)["action"]
+        video, action = noise(SHAPE, at)["future"], noise(SHAPE, at)["action"]
         video = unpatched(video, (1, ROWS, COLUMNS), PATCH)[:, :, 0]
         times = steps_of(SHAPE.recipe.noise["action"].grid, schedule.steps, 1.0)
         (guidance,) = schedule.guidance
@@ -275,7 +253,9 @@ class Original:
 
     def trained(self) -> dict[str, Tensor]:
         """One chunk read as in training: the first frame and one noisy one after it."""
-        noisy, clean = (unpatched(noise(at)["future"], (1, ROWS, COLUMNS), PATCH) for at in (0, 1))
+        noisy, clean = (
+            unpatched(noise(SHAPE, at)["future"], (1, ROWS, COLUMNS), PATCH) for at in (0, 1)
+        )
         first = frame(0)[:, :, None]
         steps = {name: 1000.0 * (1.0 - time) for name, time in TRAINED.items()}
         state = nn.functional.pad(given(0).state, (0, STATE - len(NEEDS.state)))
@@ -290,7 +270,7 @@ class Original:
             clean_x=torch.cat([first, clean], dim=2),
             y=torch.cat([self.beside(frame(0)), self.beside(None)], dim=2),
             clip_feature=looked(next(iter(given(0).images.values()))),
-            action=noise(0)["action"],
+            action=noise(SHAPE, 0)["action"],
             state=state[:, None],
             embodiment_id=torch.zeros(COUNT, dtype=torch.long),
         )

@@ -2,7 +2,7 @@
 
 import importlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,21 @@ def fill(module: nn.Module, name: str = "") -> dict[str, Tensor]:
     weights = made_weights({n: tuple(value.shape) for n, value in module.named_parameters()})
     module.load_state_dict(weights, strict=False)
     return weights
+
+
+def names_of(ours: Iterable[str], turned: Mapping[str, str]) -> dict[str, str]:
+    """Released names and ours for them.
+
+    Args:
+        ours: All our names.
+        turned: Beginnings of our names, and what stands there in released ones.
+    """
+    return {
+        theirs + name[len(own) :]: name
+        for name in ours
+        for own, theirs in turned.items()
+        if name.startswith(own)
+    }
 
 
 def save_tokenizer(directory: Path, special: Mapping[str, str]) -> None:

@@ -18,23 +18,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from checks.latent_robot import (
+    CHANNELS,
+    COLUMNS,
+    COUNT,
+    PICTURES,
+    ROWS,
+    frame,
+    noise,
+    shape_on_latents,
+    states,
+)
 from checks.library import fill, made_weights, numbers
 from fakes.episodes import MAKES, NEEDS, PX, SENTENCES
-from vertebra.backbones.sizes import TINY, Latents
 from vertebra.flow.grids import steps_of
 from vertebra.policy.adapt_lingbot_va import lingbot_va_body, lingbot_va_sizes, our_name, renamed
 from vertebra.policy.network import Network
 from vertebra.policy.rolling import History, RollingPasses
 from vertebra.policy.senses import Given
-from vertebra.policy.shape import Shape
 from vertebra.policy.wan_parts import unpatched
 from vertebra.recipes.lingbot_va import LINGBOT_VA_SHARED
 from vertebra.schedules.generate import generate
 from vertebra.schedules.kinds import VideoFirst
 
-COUNT, CHANNELS, TEXT, WORDS, PICTURES = 2, 4, 12, 5, 4
-ROWS, COLUMNS = 2, 3
-"""Of tokens; two by two latents make one."""
+TEXT, WORDS = 12, 5
 PATCH = (1, 2, 2)
 USED = (0, 1, 3)
 CONFIG: dict[str, Any] = {
@@ -56,43 +63,12 @@ CONFIG: dict[str, Any] = {
     "attn_mode": "torch",
 }
 SIZES = replace(lingbot_va_sizes(CONFIG), used=USED)
-SHAPE = Shape(
-    recipe=LINGBOT_VA_SHARED,
-    size=replace(
-        TINY,
-        action_steps=None,
-        latents=Latents(
-            frames=1, rows=ROWS, columns=COLUMNS, numbers=4 * CHANNELS, pictures=PICTURES
-        ),
-    ),
-    needs=NEEDS,
-    makes=MAKES,
-    vocabulary=(),
-    pointing=False,
-)
-
-
-def frame(at: int) -> Tensor:
-    """Latents of what is seen at a chunk's start."""
-    return numbers(f"frame {at}", (COUNT, CHANNELS, 2 * ROWS, 2 * COLUMNS))
-
-
-def noise(at: int) -> dict[str, Tensor]:
-    """What a chunk is made from."""
-    return {
-        "future": numbers(f"future {at}", (COUNT, *SHAPE.vectors("future"))),
-        "action": numbers(f"action {at}", (COUNT, *SHAPE.vectors("action"))),
-    }
+SHAPE = shape_on_latents(LINGBOT_VA_SHARED)
 
 
 def executed() -> Tensor:
     """What was done with the first chunk."""
     return numbers("executed", (COUNT, *SHAPE.vectors("action")))
-
-
-def states(texts: Sequence[str]) -> Tensor:
-    """States of sentences."""
-    return torch.stack([numbers(f"says {text}", (WORDS, TEXT)) for text in texts])
 
 
 def given(at: int) -> Given:
@@ -116,7 +92,7 @@ def encoded(pictures: Tensor) -> Tensor:
 
 def told(texts: Sequence[str]) -> tuple[Tensor, Tensor]:
     """States of sentences, all of them read."""
-    return states(texts), torch.ones(len(texts), WORDS, dtype=torch.bool)
+    return states(texts, WORDS, TEXT), torch.ones(len(texts), WORDS, dtype=torch.bool)
 
 
 def original_shapes() -> dict[str, tuple[int, ...]]:
@@ -165,7 +141,7 @@ def our_chunks(made: Network) -> dict[str, Tensor]:
     history, done = History(), None
     for at in (0, 1):
         passes = RollingPasses(made, given(at), history, done)
-        values = generate(SHAPE.schedule, passes, noise(at)).values
+        values = generate(SHAPE.schedule, passes, noise(SHAPE, at)).values
         found |= {f"future {at}": values["future"], f"action {at}": values["action"][..., USED]}
         history, done = passes.history, executed()
     return found
@@ -183,7 +159,7 @@ class Original:
         self.own.create_empty_cache(
             "pos", 20, ROWS * COLUMNS, SHAPE.horizon, "cpu", torch.float32, 2 * COUNT
         )
-        self.said = states([*given(0).instructions, *("",) * COUNT])
+        self.said = states([*given(0).instructions, *("",) * COUNT], WORDS, TEXT)
 
     def __call__(self, value: Tensor, level: float, start: int, *, keep: int) -> Tensor:
         """Velocities of latents [B, C, 1, H, W] or actions [B, L, A], twice as many."""
@@ -207,7 +183,7 @@ class Original:
         """One chunk after the first ``at`` ones, as our schedule makes it."""
         self(frame(at)[:, :, None], 0.0, at, keep=2)
         grids = SHAPE.recipe.noise
-        video, action = noise(at)["future"], noise(at)["action"]
+        video, action = noise(SHAPE, at)["future"], noise(SHAPE, at)["action"]
         times = steps_of(grids["future"].grid, schedule.video_steps, schedule.until)
         (guidance,) = schedule.guidance
         for now, after in pairwise(times):

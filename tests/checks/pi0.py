@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from checks.library import fill, made_weights, numbers
+from checks.library import fill, made_weights, names_of, numbers
 from fakes.episodes import MAKES, NEEDS, PX, SENTENCES
 from vertebra.backbones.sizes import TINY
 from vertebra.flow.times import draw_times
@@ -137,12 +137,7 @@ def released_names(ours: Sequence[str] | dict[str, tuple[int, ...]]) -> dict[str
         "inputs.action.out.": "embed_action_time.action_time_mlp_out.",
         "outputs.action.": "action_out_proj.",
     }
-    return {
-        theirs + name[len(own) :]: name
-        for name in ours
-        for own, theirs in turned.items()
-        if name.startswith(own)
-    }
+    return names_of(ours, turned)
 
 
 def our_loss(network: Network) -> Tensor:

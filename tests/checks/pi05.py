@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from checks import pi0
-from checks.library import made_weights
+from checks.library import made_weights, names_of
 from checks.originals import original
 from checks.pi0 import COUNT, SEED
 from fakes.checkpoint_files import recorded
@@ -114,12 +114,7 @@ def released_names(ours: dict[str, tuple[int, ...]]) -> dict[str, str]:
         "conditions.action.out.": "time_mlp_out.",
         "outputs.action.": "action_out_proj.",
     }
-    return {
-        theirs + name[len(own) :]: name
-        for name in ours
-        for own, theirs in turned.items()
-        if name.startswith(own)
-    }
+    return names_of(ours, turned)
 
 
 def _code() -> Any:

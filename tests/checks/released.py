@@ -83,6 +83,17 @@ def save_smolvlm(directory: Path) -> Path:
     return directory
 
 
+MERGED_EYES: dict[str, Any] = {
+    "hidden_size": 24,
+    "intermediate_size": 48,
+    "depth": 2,
+    "num_heads": 2,
+    "patch_size": 4,
+    "out_hidden_size": TEXT["hidden_size"],
+}
+"""The picture encoder of either Qwen."""
+
+
 def save_qwen25(directory: Path) -> Path:
     """A Qwen2.5-VL, whose tokenizer has no token for beginnings."""
     library: Any = importlib.import_module("transformers")
@@ -92,13 +103,8 @@ def save_qwen25(directory: Path) -> Path:
     config = library.Qwen2_5_VLConfig(
         text_config={**text, "rope_parameters": places, **WITHOUT},
         vision_config={
-            "hidden_size": 24,
-            "intermediate_size": 48,
-            "depth": 2,
-            "num_heads": 2,
-            "patch_size": 4,
+            **MERGED_EYES,
             "window_size": 16,
-            "out_hidden_size": TEXT["hidden_size"],
             "fullatt_block_indexes": [1],
         },
         image_token_id=399,
@@ -116,13 +122,8 @@ def save_qwen3(directory: Path) -> Path:
     config = library.Qwen3VLConfig(
         text_config={**TEXT, "model_type": "qwen3_vl_text", "rope_parameters": places, **WITHOUT},
         vision_config={
-            "hidden_size": 24,
-            "intermediate_size": 48,
-            "depth": 2,
-            "num_heads": 2,
-            "patch_size": 4,
+            **MERGED_EYES,
             "num_position_embeddings": 16,
-            "out_hidden_size": TEXT["hidden_size"],
             "deepstack_visual_indexes": [0],
         },
         image_token_id=399,

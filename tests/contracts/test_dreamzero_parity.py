@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from checks import dreamzero
+from checks.latent_robot import noise
 from checks.library import relative_error
 from fakes.checkpoint_files import recorded as layout
 from fakes.episodes import MAKES, NEEDS
@@ -41,7 +42,7 @@ def test_two_chunks_are_those_of_the_original_when_the_state_sees_what_it_sees_t
     found = dreamzero.our_chunks(dreamzero.network(dreamzero.AS_IT_ACTS))
     for name, value in found.items():
         assert relative_error(value, torch.tensor(MADE[name])) < NEAR, name
-    start = dreamzero.noise(1)["action"]
+    start = noise(dreamzero.SHAPE, 1)["action"]
     assert relative_error(start, torch.tensor(MADE["action 1"])) > 0.1
 
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from checks import lingbot_va
+from checks.latent_robot import noise
 from checks.library import relative_error
 from fakes.checkpoint_files import recorded as layout
 from fakes.episodes import MAKES, NEEDS
@@ -68,7 +69,7 @@ def test_two_chunks_are_those_of_the_original() -> None:
     assert set(found) == set(MADE)
     for name, value in found.items():
         assert relative_error(value, torch.tensor(MADE[name])) < NEAR, name
-    start = lingbot_va.noise(1)["action"][..., lingbot_va.USED]
+    start = noise(lingbot_va.SHAPE, 1)["action"][..., lingbot_va.USED]
     assert relative_error(start, torch.tensor(MADE["action 1"])) > 0.1
 
 

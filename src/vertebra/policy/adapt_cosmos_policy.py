@@ -31,6 +31,7 @@ from vertebra.policy.body import Body, Laid
 from vertebra.policy.checkpoint import rename_tensors
 from vertebra.policy.cosmos_parts import CosmosTokens
 from vertebra.policy.latent_senses import LatentSenses
+from vertebra.policy.pairs import refusal
 from vertebra.policy.senses import Given
 from vertebra.policy.shape import Shape
 from vertebra.policy.wan_parts import Encode, PatchVelocity, Texts, patches, unpatched
@@ -173,10 +174,7 @@ def cosmos_policy_body(shape: Shape, sizes: CosmosSizes, encode: Encode, texts: 
     latents, table = shape.size.latents, shape.recipe.table
     wrong = _unfit(shape, sizes)
     if wrong or latents is None:
-        raise ValueError(
-            f"Recipe '{shape.recipe.name}' cannot stand on Cosmos Policy's weights:\n  - "
-            + "\n  - ".join(wrong)
-        )
+        raise refusal(shape.recipe, "Cosmos Policy's weights", wrong)
     grid = (latents.rows, latents.columns)
     tokens, velocity = CosmosTokens(sizes), PatchVelocity(sizes, bias=False)
     inputs: dict[str, nn.Module] = {"future": tokens}

@@ -35,6 +35,7 @@ from vertebra.policy.dreamzero_parts import (
     TimedActions,
 )
 from vertebra.policy.latent_senses import Look, held
+from vertebra.policy.pairs import refusal
 from vertebra.policy.shape import Shape
 from vertebra.policy.wan_parts import (
     Encode,
@@ -108,10 +109,7 @@ def dreamzero_body(
     video, latents, table = sizes.video, shape.size.latents, shape.recipe.table
     wrong = _unfit(shape, sizes)
     if wrong or latents is None:
-        raise ValueError(
-            f"Recipe '{shape.recipe.name}' cannot stand on DreamZero's Wan:\n  - "
-            + "\n  - ".join(wrong)
-        )
+        raise refusal(shape.recipe, "DreamZero's Wan", wrong)
     attention = JointAttention(
         table,
         layers={"video": wan_layers(video)},

@@ -24,6 +24,7 @@ from vertebra.coupling.table import Joint
 from vertebra.policy.body import Body, Laid
 from vertebra.policy.checkpoint import rename_tensors
 from vertebra.policy.latent_senses import LatentSenses
+from vertebra.policy.pairs import refusal
 from vertebra.policy.senses import Context, Given
 from vertebra.policy.shape import Shape
 from vertebra.policy.wan_parts import (
@@ -124,10 +125,7 @@ def fast_wam_body(shape: Shape, sizes: FastWamSizes, encode: Encode, texts: Text
     if shape.recipe.rolling:
         wrong.append("the recipe remembers chunks")
     if wrong:
-        raise ValueError(
-            f"Recipe '{shape.recipe.name}' cannot stand on Fast-WAM's Wan:\n  - "
-            + "\n  - ".join(wrong)
-        )
+        raise refusal(shape.recipe, "Fast-WAM's Wan", wrong)
     attention = JointAttention(
         table,
         layers={"action": wan_layers(sizes.action), "video": wan_layers(sizes.video)},

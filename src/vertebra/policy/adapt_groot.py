@@ -34,6 +34,7 @@ from vertebra.coupling.table import Embed
 from vertebra.policy.adapt_pi0 import even_rows
 from vertebra.policy.body import Body, running_places
 from vertebra.policy.checkpoint import rename_tensors
+from vertebra.policy.pairs import refusal
 from vertebra.policy.senses import Context, Given
 from vertebra.policy.shape import Shape
 from vertebra.policy.stand_eyes import Eyes
@@ -331,9 +332,7 @@ def groot_body(
     if not 0 <= robot < sizes.robots:
         wrong.append(f"robot {robot} is none of its {sizes.robots}")
     if wrong:
-        raise ValueError(
-            f"Recipe '{shape.recipe.name}' cannot stand on GR00T:\n  - " + "\n  - ".join(wrong)
-        )
+        raise refusal(shape.recipe, "GR00T", wrong)
     senses = GrootSenses(shape, groot, eyes, framing, split, robot)
     order, own = tuple(stream.name for stream in trunk.streams), {"image": senses.places}
     out = RobotMap(sizes.robots, sizes.made, sizes.hidden, sizes.actions, robot)

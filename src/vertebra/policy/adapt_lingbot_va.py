@@ -27,6 +27,7 @@ from vertebra.coupling.table import Joint
 from vertebra.policy.body import Body, Laid
 from vertebra.policy.checkpoint import rename_tensors
 from vertebra.policy.latent_senses import LatentSenses, held, resized
+from vertebra.policy.pairs import refusal
 from vertebra.policy.shape import Shape
 from vertebra.policy.wan_parts import (
     ActionTokens,
@@ -115,10 +116,7 @@ def lingbot_va_body(shape: Shape, sizes: LingBotVaSizes, encode: Encode, texts: 
     video, latents, table = sizes.video, shape.size.latents, shape.recipe.table
     wrong = _unfit(shape, sizes)
     if wrong or latents is None:
-        raise ValueError(
-            f"Recipe '{shape.recipe.name}' cannot stand on LingBot-VA's Wan:\n  - "
-            + "\n  - ".join(wrong)
-        )
+        raise refusal(shape.recipe, "LingBot-VA's Wan", wrong)
     attention = JointAttention(
         table,
         layers={"video": wan_layers(video)},

@@ -24,6 +24,7 @@ from vertebra.coupling.table import Embed
 from vertebra.nn.embeddings import NoisyTokens
 from vertebra.policy.body import Body, Senses, running_places
 from vertebra.policy.checkpoint import rename_tensors
+from vertebra.policy.pairs import refusal
 from vertebra.policy.senses import Context, Given
 from vertebra.policy.shape import Shape
 from vertebra.spec.streams import Role
@@ -275,10 +276,7 @@ def require_fit(shape: Shape, wrong: Sequence[str], name: str) -> None:
         ValueError: Naming all of them.
     """
     if wrong:
-        raise ValueError(
-            f"Recipe '{shape.recipe.name}' cannot stand on {name}'s PaliGemma:\n  - "
-            + "\n  - ".join(wrong)
-        )
+        raise refusal(shape.recipe, f"{name}'s PaliGemma", wrong)
 
 
 def pi_body(

@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
-
 from vertebra.backbones.cosmos import cosmos_layers, cosmos_sizes
 from vertebra.backbones.cosmos_ends import CosmosClosing
 from vertebra.backbones.ltx import LtxClosing, LtxSizes, ltx_layers, ltx_sizes
@@ -24,7 +22,7 @@ from vertebra.policy.encoders import (
 )
 from vertebra.policy.stand_video import VideoModules, VideoParts
 from vertebra.policy.stand_vlm import renaming
-from vertebra.policy.wan_parts import PatchTokens, PatchVelocity, Texts, Told
+from vertebra.policy.wan_parts import ActionTokens, PatchTokens, PatchVelocity, Texts, Told
 
 PARTS = ("transformer", "vae", "text_encoder", "tokenizer")
 """Directories of a pipeline, as diffusers writes it."""
@@ -57,15 +55,9 @@ LTX: Names = (
 )
 
 
-class LtxTokens(nn.Linear):
+def ltx_tokens(sizes: LtxSizes) -> ActionTokens:
     """Vectors of latents as tokens, whatever their flow time; the time is their condition."""
-
-    def __init__(self, sizes: LtxSizes) -> None:
-        super().__init__(sizes.channels_in, sizes.width)
-
-    def forward(self, input: Tensor, time_BL: Tensor | None = None) -> Tensor:  # noqa: A002
-        """[B, L, C] to tokens [B, L, D]."""
-        return super().forward(input)
+    return ActionTokens(sizes.channels_in, sizes.width)
 
 
 def ltx_told(sizes: LtxSizes) -> Told:
@@ -91,7 +83,7 @@ MODULES: Mapping[str, VideoModules] = {
     "ltx-video": VideoModules(
         layers=ltx_layers,
         closing=LtxClosing,
-        tokens=LtxTokens,
+        tokens=ltx_tokens,
         velocity=PatchVelocity,
         told=ltx_told,
     ),

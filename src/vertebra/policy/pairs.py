@@ -1,5 +1,7 @@
 """Which recipe can stand on which released models, and why others cannot."""
 
+from collections.abc import Sequence
+
 from vertebra.backbones.families import FAMILIES, Family
 from vertebra.backbones.trunk import Standing
 from vertebra.policy.recipe import Recipe
@@ -35,9 +37,14 @@ def require_pair(recipe: Recipe, standing: Standing) -> None:
     except ValueError as error:
         found.append(f"it {error}")
     if found:
-        raise ValueError(
-            f"Recipe '{recipe.name}' cannot stand on released models:\n  - " + "\n  - ".join(found)
-        )
+        raise refusal(recipe, "released models", found)
+
+
+def refusal(recipe: Recipe, on: str, reasons: Sequence[str]) -> ValueError:
+    """What is raised when a recipe cannot stand on released weights, with every reason."""
+    return ValueError(
+        f"Recipe '{recipe.name}' cannot stand on {on}:\n  - " + "\n  - ".join(reasons)
+    )
 
 
 def families_for(recipe: Recipe, what: str) -> tuple[Family, ...]:

@@ -30,9 +30,7 @@ def pointed_places(scores_B2L: Tensor, offsets_B2LC: Tensor, grid: tuple[int, in
     chance, index = scores_B2L.float().softmax(-1).max(-1)
     centre = torch.stack([index % columns, index // columns], dim=-1) + 0.5
     size = centre.new_tensor([columns, rows], dtype=torch.float32)
-    chosen = index[..., None, None].expand(-1, -1, 1, 2)
-    offset = offsets_B2LC.float().gather(2, chosen)[:, :, 0]
-    place = (centre + offset) / size * 2 - 1
+    place = (centre + _offset_at(offsets_B2LC, index)) / size * 2 - 1
     return torch.cat([place, chance[..., None]], dim=-1).flatten(1)
 
 
@@ -52,7 +50,12 @@ def pointing_loss(
     place = wanted_B2C.nan_to_num(0.5).clamp(0, 1 - 1e-6) * wanted_B2C.new_tensor([columns, rows])
     patch = (place[..., 1].long() * columns + place[..., 0].long()).clamp(0, rows * columns - 1)
     cross = F.cross_entropy(scores_B2L.float().flatten(0, 1), patch.flatten(), reduction="none")
-    at = offsets_B2LC.float().gather(2, patch[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]
+    at = _offset_at(offsets_B2LC, patch)
     offset = (at - (place - place.floor() - 0.5)).abs().sum(-1)
     per = (cross.view_as(known) + offset) * known
     return per.sum(-1) / known.sum(-1).clamp(min=1)
+
+
+def _offset_at(offsets_B2LC: Tensor, patch_B2: Tensor) -> Tensor:
+    """The offsets of one patch for object and destination, float32 [B, 2, 2]."""
+    return offsets_B2LC.float().gather(2, patch_B2[..., None, None].expand(-1, -1, 1, 2))[:, :, 0]

@@ -50,7 +50,7 @@ def load_pi0(
         SpecMismatch: Naming every weight that is missing, left over or of another shape.
     """
     directory = directory_of(where, download=download)
-    release = pi_release(json.loads((directory / "config.json").read_text()), "pi0", base)
+    release = pi_release(configuration(directory), "pi0", base)
     tower, prompts = picture_tower(release.vision), library_prompts(directory)
     network = Network(shape, pi0_body(shape, release.sizes, tower, prompts))
     fill_with(network, renamed(read_weights(directory, release.files)), str(directory))
@@ -80,7 +80,7 @@ def load_pi05(
         SpecMismatch: Naming every weight that is missing, left over or of another shape.
     """
     directory = directory_of(where, download=download)
-    release = pi_release(json.loads((directory / "config.json").read_text()), "pi05", base)
+    release = pi_release(configuration(directory), "pi05", base)
     tokenizer = tokenizer_of(directory)
     prompts = StatePrompts(
         split=lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
@@ -118,6 +118,18 @@ def directory_of(where: str | Path, *, download: bool = False, index: str = "con
             f"'{where}' is neither a directory nor a model in the cache of the hub. Nothing was "
             "downloaded; ask for it, or give a directory."
         ) from error
+
+
+def configuration(directory: Path) -> dict[str, Any]:
+    """The ``config.json`` of a released model.
+
+    Raises:
+        ValueError: When there is none.
+    """
+    path = directory / "config.json"
+    if not path.is_file():
+        raise ValueError(f"{directory} holds no config.json: it is not a released model.")
+    return json.loads(path.read_text())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +241,7 @@ def load_groot(
     """
     if robot.needs != shape.needs:
         raise ValueError("The robot has another observation than the shape.")
-    groot = groot_release(json.loads((directory_of(directory) / "config.json").read_text()), base)
+    groot = groot_release(configuration(directory_of(directory)), base)
     beside = groot_beside(directory, tag)
     require_conventions(beside.stated, robot)
     half = (0.5, 0.5, 0.5)

@@ -1,9 +1,7 @@
 """Released world-action models from a directory: read, checked against the recipe, and loaded."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from vertebra.backbones.cosmos import CosmosSizes
 from vertebra.policy import adapt_cosmos_policy, adapt_dreamzero, adapt_lingbot_va
@@ -12,7 +10,7 @@ from vertebra.policy.adapt_dreamzero import dreamzero_body, dreamzero_sizes
 from vertebra.policy.adapt_lingbot_va import lingbot_va_body, lingbot_va_sizes
 from vertebra.policy.latent_senses import Look
 from vertebra.policy.network import Network
-from vertebra.policy.released import directory_of, fill_with, read_weights
+from vertebra.policy.released import configuration, directory_of, fill_with, read_weights
 from vertebra.policy.released_conventions import Robot, require_conventions
 from vertebra.policy.settings_wam import (
     DreamZeroSetting,
@@ -52,7 +50,7 @@ def load_lingbot_va(
     """
     inside = directory / "transformer"
     where = directory_of(inside if inside.is_dir() else directory)
-    sizes = lingbot_va_sizes(_config(where))
+    sizes = lingbot_va_sizes(configuration(where))
     if sizes.used not in ((), setting.used):
         raise ValueError(
             f"{where} uses the channels {list(sizes.used)}, {setting.name} has "
@@ -96,7 +94,7 @@ def load_dreamzero(
             cameras and statistics are those of another robot.
     """
     where = directory_of(directory)
-    sizes = dreamzero_sizes(_config(where))
+    sizes = dreamzero_sizes(configuration(where))
     require_conventions(dreamzero_stated(where, setting), robot)
     own = shape.makes.dims[: len(robot.makes.dims)]
     if (shape.needs, own) != (robot.needs, robot.makes.dims):
@@ -139,7 +137,3 @@ def load_cosmos_policy(
     network = Network(shape, cosmos_policy_body(shape, sizes, encode, texts))
     fill_with(network, adapt_cosmos_policy.renamed(read_weights(directory)), str(directory))
     return network
-
-
-def _config(directory: Path) -> dict[str, Any]:
-    return json.loads((directory / "config.json").read_text())

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vertebra.coupling.cache import Cache, Slot, batched, join_caches
 from vertebra.policy.frames import changes
+from vertebra.policy.latent_senses import canvas
 from vertebra.policy.network import Network, Scene
 from vertebra.policy.passes import Kept, Passes
 from vertebra.policy.senses import Given
@@ -133,8 +134,8 @@ class RollingPasses(Passes):
     @property
     def _present(self) -> Tensor:
         """What is imagined of, as it is now."""
-        views = list(self.given.images.values())
-        return torch.cat(views, dim=2) if self.network.canvas else views[0]
+        images = self.given.images
+        return canvas(images, list(images)) if self.network.canvas else next(iter(images.values()))
 
     def _truth(self) -> dict[str, Tensor]:
         """What the chunk that has just ended was in truth, for those who look back at it."""

@@ -1,6 +1,5 @@
 """pi0 and pi0.5, as openpi, LeRobot and transformers write them, as policies."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from vertebra.backbones.sizes import TINY
 from vertebra.data.statistics import Scaling
 from vertebra.policy.acting import TrainedPolicy
 from vertebra.policy.network import Network
-from vertebra.policy.released import load_pi0, load_pi05
+from vertebra.policy.released import configuration, load_pi0, load_pi05
 from vertebra.policy.released_conventions import Robot, VectorStatistics, require_conventions
 from vertebra.policy.released_pi import PALIGEMMA, PaliGemma, PiRelease, pi_release
 from vertebra.policy.released_statistics import lerobot_stated, openpi_stated
@@ -113,18 +112,6 @@ def _mode(config: Mapping[str, Any], kind: str) -> Scaling:
     if said not in MODES:
         raise ValueError(f"{kind} is normalised by {said!r}, expected one of {list(MODES)}.")
     return MODES[said]
-
-
-def configuration(weights: Path) -> dict[str, Any]:
-    """The ``config.json`` beside weights.
-
-    Raises:
-        ValueError: When there is none.
-    """
-    path = weights / "config.json"
-    if not path.is_file():
-        raise ValueError(f"{weights} holds no config.json: it is not a released model.")
-    return json.loads(path.read_text())
 
 
 def padded(robot: Robot, numbers: int) -> list[str]:
